@@ -1,0 +1,30 @@
+"""What every written model shares: frozen, and an unknown key is refused with the nearest valid one."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+"""Names of scenes, channels and slots: lower-case letters, digits, dashes; they become parts of keys."""
+
+
+class Written(BaseModel):
+    """Base of all models that a person writes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: Any) -> Any:
+        """Raise ValueError naming each unknown key and the valid key nearest to it."""
+        if not isinstance(data, dict):
+            return data
+        valid = list(cls.model_fields)
+        for key in data:
+            if key not in cls.model_fields:
+                near = get_close_matches(str(key), valid, n=1, cutoff=0.0)
+                raise ValueError(f"unknown key {str(key)!r}; did you mean {near[0]!r}? valid: {', '.join(valid)}")
+        return data

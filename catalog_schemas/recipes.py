@@ -1,0 +1,94 @@
+"""Recipes: every setting that changes a stage's output. Frozen and hashed into the keys of what they made.
+
+A library version is recorded, never hashed; where a file or a number of CPU threads does not change the
+output it is no recipe field.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from catalog_schemas.base import Written
+
+
+class PhotoRecipe(Written):
+    """What a photo must be to enter the catalog."""
+
+    min_side_px: int = Field(256, ge=16, description="shorter side; smaller photos are refused")
+    max_pixels: int = Field(100_000_000, ge=1_000_000, description="width x height, read before decoding")
+    max_bytes: int = Field(64_000_000, ge=1_000)
+    min_sharpness: float = Field(0.0, ge=0, description="variance of the Laplacian; 0 takes every photo")
+
+
+class CutoutRecipe(Written):
+    """How the product is cut out of a photo."""
+
+    model: str = Field("pocket-matte", description="pocket-matte, a rembg model name, or a path to an .onnx file")
+    band_px_per_1000: float = Field(12, gt=0, le=100, description="half width of the unknown band per 1,000 px")
+    solve_limit_px: int = Field(1024, ge=128, le=4096, description="the matte is solved at most at this size")
+    min_confidence: float = Field(0.5, ge=0, le=1, description="below it the cutout needs a person")
+
+
+class AdapterRecipe(Written):
+    """How an adapter learns one product."""
+
+    method: Literal["dreambooth-lora", "textual-inversion"] = "dreambooth-lora"
+    base: str = Field("pocket", description="pocket, or the path of a diffusers directory")
+    token: str = Field("sks", pattern=r"^[a-z]{2,16}$", description="rare token that names the product")
+    rank: int = Field(8, ge=1, le=256)
+    steps: int = Field(80, ge=1, le=20_000)
+    batch: int = Field(4, ge=1, le=64)
+    learning_rate: float = Field(1.0e-3, gt=0, le=1)
+    token_learning_rate: float = Field(5.0e-3, ge=0, le=1)
+    prior_weight: float = Field(0.2, ge=0, le=10, description="0 leaves prior preservation out")
+    prior_images: int = Field(8, ge=0, le=1_000)
+    snr_gamma: float | None = Field(5.0, description="min-SNR weighting (Hang et al. 2023); null: none")
+    mask_floor: float = Field(0.1, ge=0, le=1, description="loss weight outside the product")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _prior_needs_images(self) -> AdapterRecipe:
+        if self.prior_weight > 0 and self.prior_images == 0:
+            raise ValueError("prior_weight is above 0 but prior_images is 0; set prior_images or prior_weight: 0")
+        return self
+
+
+class RenderRecipe(Written):
+    """How a scene is painted."""
+
+    base: str = Field("pocket", description="pocket, or the path of a diffusers directory")
+    controlnet: str = Field("pocket", description="pocket, or the path of a ControlNet directory")
+    steps: int = Field(20, ge=1, le=200)
+    guidance_scale: float = Field(4.0, ge=0, le=30)
+    control_scale: float = Field(1.0, ge=0, le=2)
+    size_px: int = Field(128, ge=64, le=2048, multiple_of=16, description="side of the square master render")
+    tries: int = Field(2, ge=1, le=16, description="seeds tried before a picture counts as refused")
+
+
+class GateRecipe(Written):
+    """Limits of the gates; changing one re-judges stored numbers and renders nothing."""
+
+    max_expansion: float = Field(0.15, gt=0, description="growth of the product area, share of the reference")
+    max_delta_e: float = Field(3.0, gt=0, description="median CIEDE2000 inside the product, keep and packshot")
+    max_draw_delta_e: float = Field(12.0, gt=0, description="CIEDE2000 between mean product colours, draw")
+
+
+class AssetRecipe(Written):
+    """How an accepted picture becomes a file of a channel."""
+
+    max_upscale: float = Field(1.5, ge=1, le=4, description="the product is enlarged at most this much")
+    quality: int = Field(92, ge=50, le=100, description="JPEG quality to start with")
+    min_quality: int = Field(75, ge=30, le=100, description="below it the file is refused, not made smaller")
+
+
+class Recipes(Written):
+    """All recipes of a catalog; each stage hashes its own only."""
+
+    photos: PhotoRecipe = PhotoRecipe()
+    cutouts: CutoutRecipe = CutoutRecipe()
+    adapters: AdapterRecipe = AdapterRecipe()
+    renders: RenderRecipe = RenderRecipe()
+    gates: GateRecipe = GateRecipe()
+    assets: AssetRecipe = AssetRecipe()
