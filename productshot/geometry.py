@@ -46,3 +46,20 @@ def centred(size: Size, canvas: Size) -> Box:
     """The middle of the canvas; an odd pixel goes to the right and the bottom."""
     left, top = (canvas.width - size.width) // 2, (canvas.height - size.height) // 2
     return Box(left, top, left + size.width, top + size.height)
+
+
+def frame_for(ratio: tuple[int, int], master: Box, plate: Size) -> Box:
+    """The part of an outpainted plate that a slot of that ratio (width, height) shows.
+
+    The master square grown around its own middle in one direction, moved inside the plate and, where the
+    plate is too small for it, cut on the other side so that the ratio holds (to a pixel).
+    """
+    width, height = ratio
+    side = master.size.width
+    want = Size(side, round(side * height / width)) if height >= width else Size(round(side * width / height), side)
+    if want.width > plate.width or want.height > plate.height:
+        want = fit_inside(want, plate)
+    middle_x, middle_y = (master.left + master.right) // 2, (master.top + master.bottom) // 2
+    left = min(max(middle_x - want.width // 2, 0), plate.width - want.width)
+    top = min(max(middle_y - want.height // 2, 0), plate.height - want.height)
+    return Box(left, top, left + want.width, top + want.height)

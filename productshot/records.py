@@ -77,7 +77,7 @@ class Render(Record):
     product: Box | None  # in plate px
     cutout: Cutout
     adapter: str | None  # digest
-    tall: bool = False  # outpainted to the tallest ratio
+    master: Box | None = None  # the square first painting inside an outpainted plate; None in a packshot
 
 
 class Measures(Record):

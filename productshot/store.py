@@ -67,14 +67,14 @@ class Store(Protocol):
     def list_prefixes(self, prefix: str) -> Iterator[str]:
         """The sub-folders right under the folder `prefix` ("" or "photos/"), as "photos/17/", sorted.
 
-        A folder without objects is none.
+        A folder without objects is none (but S3 consoles make an empty object "photos/17/" to have one).
         """
 
     def delete(self, key: str) -> None:
         """Remove `key`; nothing happens when it does not exist."""
 
     def url(self, key: str, expires_s: int) -> str:
-        """An address that a browser can open, for at least `expires_s` seconds. `key` need not exist."""
+        """An address that a browser can open, for `expires_s` seconds where addresses expire. `key` need not exist."""
 
 
 def open_store(url: str, probe: bool = True) -> Store:
@@ -85,9 +85,9 @@ def open_store(url: str, probe: bool = True) -> Store:
     Any other form of `url` is refused with ConfigInvalid, which names the nearest valid form.
     """
     if url.startswith("s3://"):
+        bucket, prefix = _bucket_and_prefix(url)
         from productshot.s3 import open_bucket
 
-        bucket, prefix = _bucket_and_prefix(url)
         return open_bucket(bucket, prefix, probe=probe)
     from productshot.folder import FolderStore
 
@@ -190,10 +190,10 @@ def _nearest_form(scheme: str, url: str) -> ConfigInvalid:
         remedy = f"write file:///{shown(rest)}"
     elif scheme.lower() in ("http", "https"):
         host, path = (
-            urlsplit(f"{scheme}://{rest}").hostname or "host",
+            urlsplit(f"{scheme}://{rest}").netloc or "host:port",
             rest.partition("/")[2] or "bucket/prefix",
         )
-        remedy = f"set AWS_ENDPOINT_URL={scheme}://{host} (with its port) and write s3://{shown(path)}"
+        remedy = f"set AWS_ENDPOINT_URL={scheme}://{host} and write s3://{shown(path)}"
     else:
         remedy = "write s3://bucket/prefix, or copy it to a folder"
     return ConfigInvalid(

@@ -1,0 +1,65 @@
+"""Operations on pixels that several stages share. All arrays HWC uint8 sRGB; alpha straight, 0..255."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from productshot.geometry import Box, Size
+
+Pixels = NDArray[np.uint8]
+
+
+def size_of(pixels: Pixels) -> Size:
+    """Width and height of an (h, w, ...) array."""
+    return Size(pixels.shape[1], pixels.shape[0])
+
+
+def resize(pixels: Pixels, size: Size) -> Pixels:
+    """(h, w), RGB or RGBA resampled by Lanczos; RGBA with premultiplied alpha, so no edge colour leaks in."""
+    if size_of(pixels) == size:
+        return pixels
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        image = Image.fromarray(pixels, "RGBA").convert("RGBa").resize(size, Image.Resampling.LANCZOS)
+        return np.asarray(image.convert("RGBA"))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def paste(rgba: Pixels, ground: Pixels, at: Box) -> Pixels:
+    """A copy of the RGB ground with the RGBA laid over it at the box (of the RGBA's size; may overhang)."""
+    out = ground.copy()
+    height, width = ground.shape[:2]
+    left, top, right, bottom = max(at.left, 0), max(at.top, 0), min(at.right, width), min(at.bottom, height)
+    if left >= right or top >= bottom:
+        return out
+    part = rgba[top - at.top : bottom - at.top, left - at.left : right - at.left].astype(np.float32)
+    alpha = part[..., 3:] / 255
+    under = out[top:bottom, left:right].astype(np.float32)
+    out[top:bottom, left:right] = np.rint(part[..., :3] * alpha + under * (1 - alpha)).astype(np.uint8)
+    return out
+
+
+def lay_alpha(alpha: Pixels, canvas: Size, at: Box) -> Pixels:
+    """The (h, w) alpha laid on an empty canvas at the box; what overhangs is cut."""
+    out = np.zeros((canvas.height, canvas.width), np.uint8)
+    left, top = max(at.left, 0), max(at.top, 0)
+    right, bottom = min(at.right, canvas.width), min(at.bottom, canvas.height)
+    if left < right and top < bottom:
+        out[top:bottom, left:right] = alpha[top - at.top : bottom - at.top, left - at.left : right - at.left]
+    return out
+
+
+def png_bytes(pixels: Pixels) -> bytes:
+    """The picture as PNG, the same bytes for the same pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def from_png(data: bytes) -> Pixels:
+    """Pixels of a PNG that productshot wrote itself (never of a shop's file: photos.py decodes those)."""
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        return np.asarray(image)
