@@ -61,7 +61,7 @@ _MULTIPART = TransferConfig(
 _CONFLICT_TRIES = 8
 _NO_ANSWER = (HTTPClientError, ResponseStreamingError, IncompleteReadError, ResponseParserError)
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
-_NO_ROOM = {"QuotaExceeded", "EntityTooLarge", "InsufficientCapacity", "XMinioStorageFull"}
+_NO_ROOM = {"QuotaExceeded", "XMinioStorageFull"}
 _NOT_NOW = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"}
 _REMEDIES = {
     "AccessDenied": "give this user the permission",
@@ -84,9 +84,9 @@ def open_bucket(bucket: str, prefix: str = "", probe: bool = True) -> S3Store:
     try:
         client = boto3.client("s3", config=SETTINGS)
     except (BotoCoreError, ValueError) as cause:
-        raise ConfigInvalid(
-            f"store s3://{bucket}/{prefix}", "cannot be opened", str(cause), "correct the AWS_... settings"
-        ) from cause
+        limit = type(cause).__name__ if "@" in str(cause) else str(cause)
+        remedy = "correct the AWS_... settings"
+        raise ConfigInvalid(f"store s3://{bucket}/{prefix}", "cannot be opened", limit, remedy) from cause
     store = S3Store(client, bucket, prefix)
     if probe:
         store.prove_conditional_writes()
@@ -243,7 +243,8 @@ class S3Store:
 
     def _host(self) -> str:
         """The server's name and port, without credentials."""
-        return urlsplit(self._client.meta.endpoint_url).netloc.rpartition("@")[2]
+        endpoint: str = self._client.meta.endpoint_url
+        return urlsplit(endpoint).netloc.rpartition("@")[2]
 
     @contextmanager
     def _translated(self, action: str, key: str) -> Iterator[None]:

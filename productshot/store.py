@@ -28,6 +28,8 @@ KEY_LIMIT_BYTES = 1000
 RESERVED = frozenset({".tmp", ".probe"})
 """Top-level folders that no key may use and no listing shows."""
 
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -158,14 +160,18 @@ def _refused(key: str, value: str, limit: str) -> InputRefused:
 def _bucket_and_prefix(url: str) -> tuple[str, str]:
     """("bucket", "prefix/") of "s3://bucket/prefix"; the prefix is empty or ends with a slash."""
     bucket, _, path = url.removeprefix("s3://").partition("/")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", bucket):
-        told = "its bucket holds credentials" if "@" in bucket else f'"{shown(bucket)}" is no bucket name'
+    prefix, form = path.strip("/"), "write s3://bucket/prefix"
+    if "@" in bucket:
         raise ConfigInvalid(
-            "store s3://...", told, "3 to 63 letters, digits, dots and hyphens", "write s3://bucket/prefix"
+            "store s3://...", "holds credentials", "they come from the AWS_... settings", form
         )
-    prefix = path.strip("/")
-    if prefix:
-        check_key(prefix)
+    if not _BUCKET_NAME.fullmatch(bucket):
+        told = f'"{shown(bucket)}" is no bucket name' if bucket else "names no bucket"
+        raise ConfigInvalid("store s3://...", told, "3 to 63 letters, digits, dots and hyphens", form)
+    try:
+        check_key(prefix or "none")
+    except InputRefused as cause:
+        raise ConfigInvalid(f"store s3://{bucket}", f"has a bad prefix: {cause}", "", form) from cause
     return bucket, f"{prefix}/" if prefix else ""
 
 
