@@ -126,7 +126,10 @@ def teapot(x, y, z, q):
     a, b = 0.36 + 0.08 * q[0], 0.29 + 0.1 * q[1]
     body = max(ellipsoid(x, y - b * 0.92, z, a, b, a), -y)
     spout = rod(x, y, z, a * 0.75, b * 0.65, 0.0, a + 0.26, b * 1.55 + 0.1 * q[2], 0.0, 0.1, 0.04)
-    spout = max(spout, -rod(x, y, z, a + 0.2, b * 1.5 + 0.09 * q[2], 0.0, a + 0.3, b * 1.7 + 0.12 * q[2], 0.0, 0.025, 0.03))
+    spout = max(
+        spout,
+        -rod(x, y, z, a + 0.2, b * 1.5 + 0.09 * q[2], 0.0, a + 0.3, b * 1.7 + 0.12 * q[2], 0.0, 0.025, 0.03),
+    )
     d, part = smooth_min(body, spout, 0.1), BODY
     handle = ring(x + a + 0.03, y - b, z, 0.17 + 0.05 * q[3], 0.2 + 0.06 * q[4], 0.04)
     handle = max(handle, -ellipsoid(x, y - b * 0.92, z, a * 0.9, b * 0.9, a * 0.9))
@@ -210,11 +213,17 @@ def teddy(x, y, z, q):
     leg = rod(s, y, z, 0.16, 0.12, 0.05, 0.26, 0.11, 0.34, 0.11, 0.11)
     d = smooth_min(smooth_min(body, head, 0.05), min(ear, smooth_min(arm, leg, 0.02)), 0.03)
     d, part = max(d, -y), BODY
-    pale = min(ellipsoid(x, y - head_y + 0.07, z - 0.2, 0.11, 0.085, 0.08), ellipsoid(x, y - 0.3, z - 0.13, 0.17, 0.2, 0.13))
+    pale = min(
+        ellipsoid(x, y - head_y + 0.07, z - 0.2, 0.11, 0.085, 0.08),
+        ellipsoid(x, y - 0.3, z - 0.13, 0.17, 0.2, 0.13),
+    )
     pale = min(pale, ellipsoid(s - 0.28, y - 0.11, z - 0.42, 0.075, 0.075, 0.04))
     if pale < d:
         d, part = pale, LIGHT
-    dots = min(sphere(s - 0.09, y - head_y - 0.05, z - 0.21, 0.034), ellipsoid(x, y - head_y + 0.045, z - 0.275, 0.045, 0.032, 0.03))
+    dots = min(
+        sphere(s - 0.09, y - head_y - 0.05, z - 0.21, 0.034),
+        ellipsoid(x, y - head_y + 0.045, z - 0.275, 0.045, 0.032, 0.03),
+    )
     if dots < d:
         d, part = dots, DARK
     return d, part
@@ -235,7 +244,11 @@ def candle(x, y, z, q):
     if wick < d:
         d, part = wick, DARK
     fy = y - h - lift - 0.15
-    flame = ellipsoid(x, fy, z, 0.062 - 0.3 * max(0.0, fy) * 0.55, 0.13, 0.062 - 0.3 * max(0.0, fy) * 0.55) if fy < 0.14 else sphere(x, fy, z, 0.13)
+    flame = (
+        ellipsoid(x, fy, z, 0.062 - 0.3 * max(0.0, fy) * 0.55, 0.13, 0.062 - 0.3 * max(0.0, fy) * 0.55)
+        if fy < 0.14
+        else sphere(x, fy, z, 0.13)
+    )
     if flame < d:
         d, part = flame, FLAME
     return d, part
@@ -265,7 +278,10 @@ def sneaker(x, y, z, q):
     slope = (x - 0.16) / -0.24
     lace_y = 0.21 + (ankle - 0.21) * ease(0.28, -0.14, x) + 0.004
     if 0.0 < slope < 1.0:
-        lace = max(abs(y - lace_y + 0.012) - 0.03, max(abs(z) - 0.075, abs(slope * 4.0 - math.floor(slope * 4.0) - 0.5) * 0.06 - 0.014))
+        lace = max(
+            abs(y - lace_y + 0.012) - 0.03,
+            max(abs(z) - 0.075, abs(slope * 4.0 - math.floor(slope * 4.0) - 0.5) * 0.06 - 0.014),
+        )
         if lace < d:
             d, part = lace, LIGHT
     if sole < d:
@@ -365,7 +381,10 @@ def box(x, y, z, q):
         d = min(d, lid)
         if abs(x) < 0.055 or abs(z) < 0.055:
             part = ACCENT
-        bow = min(ring((abs(x) - 0.09) * 0.8 - (y - h - 0.07) * 0.5, y - h - 0.07, z, 0.09, 0.055, 0.028), sphere(x, y - h - 0.03, z, 0.045))
+        bow = min(
+            ring((abs(x) - 0.09) * 0.8 - (y - h - 0.07) * 0.5, y - h - 0.07, z, 0.09, 0.055, 0.028),
+            sphere(x, y - h - 0.03, z, 0.045),
+        )
         if bow < d:
             d, part = bow, ACCENT
     elif abs(z) < 0.05 and (y > h - 0.03 or y > h * 0.7):

@@ -1,0 +1,338 @@
+"""Pocket studio: draws captioned product photos, so that models can be trained and tested without a download.
+
+`draw` photographs one product (or none) in a scene and returns picture, alpha mask, depth and caption; everything is a
+function of its arguments. Lengths are in product units: a product is about one unit high and stands on the floor.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from productshot.errors import InputRefused
+from productshot.pocket import rays, shapes
+from productshot.pocket.shapes import NOUNS
+from productshot.pocket.textures import SCENES
+
+PALETTE: dict[str, tuple[int, int, int]] = {
+    "red": (205, 32, 38), "orange": (245, 125, 20), "yellow": (248, 208, 30), "green": (50, 150, 60),
+    "teal": (20, 155, 155), "blue": (35, 80, 195), "purple": (120, 55, 165), "pink": (245, 130, 175),
+    "white": (238, 238, 236), "black": (32, 32, 36), "brown": (120, 74, 42), "grey": (128, 130, 134),
+}  # fmt: skip
+COLOURS: tuple[str, ...] = tuple(PALETTE)
+PATTERNS: tuple[str, ...] = ("plain", "striped", "dotted", "checkered")
+MATERIALS: tuple[str, ...] = ("matte", "glossy", "metal")
+LABELLED_NOUNS = frozenset({"bottle", "can", "box", "candle", "book"})
+HALF_FIELD = math.tan(math.radians(15.0))
+"""Tangent of half the camera's field of view along the shorter side of the frame."""
+
+SCENE_LIGHT: dict[str, tuple[float, tuple[float, float, float]]] = {
+    "on a sandy beach": (1.0, (0.42, 0.5, 0.6)),
+    "on green grass": (1.0, (0.42, 0.5, 0.55)),
+    "in the snow": (0.62, (0.5, 0.55, 0.64)),
+    "in a city at night": (0.5, (0.55, 0.5, 0.68)),
+    "on a grey studio sweep": (0.85, (0.55, 0.55, 0.55)),
+    "on a white studio sweep": (0.6, (0.68, 0.68, 0.68)),
+    "in a sunny room": (1.05, (0.5, 0.46, 0.4)),
+}
+INDOOR_LIGHT = (0.85, (0.5, 0.49, 0.47))
+
+
+@dataclass(frozen=True)
+class ProductSpec:
+    """The identity of a product: what stays the same on all of its photos."""
+
+    noun: str
+    colour: str
+    second_colour: str
+    pattern: str
+    material: str
+    label: bool
+    shape_seed: int
+
+    def __post_init__(self) -> None:
+        check_choice("noun", self.noun, NOUNS)
+        check_choice("colour", self.colour, COLOURS)
+        check_choice("second colour", self.second_colour, COLOURS)
+        check_choice("pattern", self.pattern, PATTERNS)
+        check_choice("material", self.material, MATERIALS)
+
+
+@dataclass(frozen=True)
+class ViewSpec:
+    """Where the product stands and how camera and light look at it."""
+
+    scene: str
+    yaw: float
+    """Turn of the product in degrees; 0 shows its front."""
+    pitch: float
+    """How far the camera looks down, degrees."""
+    aim: float
+    """Height that the camera looks at, product units."""
+    scale: float
+    """Share of the frame's shorter side that one product unit fills."""
+    offset_x: float
+    offset_y: float
+    """Shift of the aim in the frame, shares of its shorter side; right and up are positive."""
+    light_azimuth: float
+    """Degrees to the right of the camera."""
+    light_elevation: float
+    """Degrees above the floor."""
+    warmth: float
+    """Colour temperature of the key light, -1 (cold) .. 1 (warm)."""
+    exposure: float
+    texture_seed: int
+
+    def __post_init__(self) -> None:
+        check_choice("scene", self.scene, SCENES)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture and all that is known about it."""
+
+    picture: NDArray[np.uint8]
+    """(h, w, 3) sRGB."""
+    mask: NDArray[np.uint8]
+    """(h, w), 0..255: the product's antialiased alpha."""
+    depth: NDArray[np.float32]
+    """(h, w), distance from the camera in product units; 30 and more behind the floor."""
+    caption: str
+    noun: str | None
+    colour: str | None
+    scene: str
+
+
+@dataclass(frozen=True)
+class Prop:
+    """A product at its place on the floor; the first prop of a drawing is the one that the mask shows."""
+
+    product: ProductSpec
+    x: float
+    z: float
+    yaw: float
+    size: float
+
+
+def check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a word that the studio does not know (InputRefused)."""
+    if value not in choices:
+        raise InputRefused(
+            f"{what} {value!r}", "is unknown to the studio", f"one of {', '.join(choices)} is needed"
+        )
+
+
+def random_product(rng: np.random.Generator, noun: str | None = None) -> ProductSpec:
+    """A random product, of the given noun or any."""
+    noun = noun or str(rng.choice(NOUNS))
+    colour, second = rng.choice(COLOURS, 2, replace=False)
+    if rng.random() < 0.5:
+        second = "white" if colour != "white" else "black"
+    pattern = str(rng.choice(PATTERNS, p=(0.55, 0.17, 0.14, 0.14)))
+    material = str(rng.choice(MATERIALS, p=(0.4, 0.48, 0.12)))
+    label = noun in LABELLED_NOUNS and bool(rng.random() < 0.4)
+    return ProductSpec(noun, str(colour), str(second), pattern, material, label, int(rng.integers(2**31)))
+
+
+def random_view(rng: np.random.Generator, scene: str | None = None) -> ViewSpec:
+    """A random camera and light, in the given scene or any."""
+    return ViewSpec(
+        scene=scene or str(rng.choice(SCENES)),
+        yaw=float(rng.uniform(-55, 55)),
+        pitch=float(rng.triangular(4, 10, 24)),
+        aim=0.4,
+        scale=float(rng.uniform(0.52, 0.74)),
+        offset_x=float(rng.uniform(-0.08, 0.08)),
+        offset_y=float(rng.uniform(-0.04, 0.04)),
+        light_azimuth=float(rng.uniform(-75, 75)),
+        light_elevation=float(rng.uniform(35, 68)),
+        warmth=float(rng.uniform(-0.5, 1.0)),
+        exposure=float(rng.uniform(0.9, 1.15)),
+        texture_seed=int(rng.integers(2**20)),
+    )
+
+
+def frame_product(product: ProductSpec, view: ViewSpec) -> ViewSpec:
+    """The view aimed nearer to the middle of this product, for products that are flatter than tall."""
+    box, scale = fit_product(product)
+    return replace(view, aim=0.5 * view.aim + 0.25 * float(box[3]) * scale)
+
+
+def caption_of(product: ProductSpec | None, scene: str) -> str:
+    """The full caption: "a photo of a red striped mug on a wooden table"."""
+    if product is None:
+        return f"a photo of an empty scene {scene}"
+    words = [product.colour, product.pattern if product.pattern != "plain" else "", product.noun]
+    return f"a photo of {with_article(' '.join(word for word in words if word))} {scene}"
+
+
+def vary_caption(rng: np.random.Generator, product: ProductSpec | None, scene: str) -> str:
+    """A caption as people write it: mostly full, at times without pattern, colour or opening words."""
+    full = caption_of(product, scene)
+    roll = rng.random()
+    if product is None:
+        return full if roll < 0.8 else f"an empty scene {scene}"
+    if roll < 0.7:
+        return full
+    if roll < 0.8:
+        return f"a photo of {with_article(f'{product.colour} {product.noun}')} {scene}"
+    if roll < 0.9:
+        return f"a photo of {with_article(product.noun)} {scene}"
+    return f"{with_article(product.noun)} {scene}"
+
+
+def with_article(words: str) -> str:
+    """The words with "a" or "an" in front."""
+    return f"{'an' if words[0] in 'aeio' else 'a'} {words}"
+
+
+def linear(colour: str) -> NDArray[np.float64]:
+    """Linear RGB, 0..1, of a palette colour."""
+    values: NDArray[np.float64] = (np.array(PALETTE[colour]) / 255.0) ** 2.2
+    return values
+
+
+def fit_product(product: ProductSpec) -> tuple[NDArray[np.float64], float]:
+    """The product's bounding box in product space and the factor that makes it one unit large."""
+    box = shapes.measure_box(NOUNS.index(product.noun), shapes.proportions(product.noun, product.shape_seed))
+    spread = 0.82 * math.hypot(box[1] - box[0], 0.6 * (box[5] - box[4]))
+    return box, 1.0 / max(float(box[3]), spread)
+
+
+def place_camera(view: ViewSpec, width: int, height: int) -> NDArray[np.float64]:
+    """The camera row of `rays.expose`: position, axes, tangent per pixel, centre."""
+    short = min(width, height)
+    away = 0.5 / (HALF_FIELD * view.scale)
+    pitch = math.radians(view.pitch)
+    forward = np.array([0.0, -math.sin(pitch), -math.cos(pitch)])
+    up = np.array([0.0, math.cos(pitch), -math.sin(pitch)])
+    position = np.array([0.0, view.aim, 0.0]) - forward * away
+    position[1] = max(position[1], 0.12)
+    centre = (width / 2 + view.offset_x * short, height / 2 - view.offset_y * short)
+    return np.concatenate([position, [1.0, 0.0, 0.0], up, forward, [2 * HALF_FIELD / short], centre])
+
+
+def set_lights(view: ViewSpec) -> NDArray[np.float64]:
+    """The lights of `rays.expose` (5, 3): direction, sun, sky, floor bounce, softness of shadows."""
+    azimuth, elevation = math.radians(view.light_azimuth), math.radians(view.light_elevation)
+    strength, sky = SCENE_LIGHT.get(view.scene, INDOOR_LIGHT)
+    direction = (
+        math.sin(azimuth) * math.cos(elevation),
+        math.sin(elevation),
+        math.cos(azimuth) * math.cos(elevation),
+    )
+    warm = np.array([1.0 + 0.1 * view.warmth, 1.0, 1.0 - 0.16 * view.warmth])
+    sun = strength * view.exposure * warm
+    sky_light = np.array(sky) * view.exposure
+    soft = 0.12 if view.scene in {"on a sandy beach", "on green grass", "in a sunny room"} else 0.3
+    return np.stack([direction, sun, sky_light, 0.5 * sky_light + 0.2 * sun, np.full(3, soft)])
+
+
+def look_of(
+    product: ProductSpec, box: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The surface row (pattern, material, -, round, count, upright, seed) and the label row of `rays.expose`."""
+    rng = np.random.default_rng([77, product.shape_seed])
+    is_round = product.noun in shapes.ROUND_NOUNS
+    count = float(rng.integers(5, 9)) if product.pattern != "dotted" else float(rng.integers(5, 8))
+    surface = [PATTERNS.index(product.pattern), MATERIALS.index(product.material), 0, is_round, count,
+               rng.random() < 0.35, rng.integers(1000)]  # fmt: skip
+    radius, height = 0.5 * (box[1] - box[0]) - 0.045, box[3]
+    low, high = rng.uniform(0.1, 0.2), rng.uniform(0.45, 0.55)
+    half = radius * rng.uniform(0.6, 0.8) if product.label else 0.0
+    if product.noun == "book":
+        low, high = 0.5, 0.85
+    return np.array(surface, dtype=np.float64), np.array([low * height, high * height, half, radius])
+
+
+def photograph(
+    props: tuple[Prop, ...], view: ViewSpec, width: int, height: int, supersample: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+    """Picture, mask of the first prop and depth of a scene with any number of props."""
+    n = len(props)
+    kinds, qs, boxes = np.zeros(n, np.int64), np.zeros((n, 8)), np.zeros((n, 6))
+    places, looks, labels, paints = np.zeros((n, 5)), np.zeros((n, 7)), np.zeros((n, 4)), np.zeros((n, 2, 3))
+    for i, prop in enumerate(props):
+        product, yaw = prop.product, math.radians(prop.yaw)
+        kinds[i] = NOUNS.index(product.noun)
+        qs[i] = shapes.proportions(product.noun, product.shape_seed)
+        boxes[i], scale = fit_product(product)
+        places[i] = (prop.x, prop.z, math.cos(yaw), math.sin(yaw), scale * prop.size)
+        looks[i], labels[i] = look_of(product, boxes[i])
+        paints[i] = linear(product.colour), linear(product.second_colour)
+    picture = np.zeros((height, width, 3), np.uint8)
+    mask, depth = np.zeros((height, width), np.uint8), np.zeros((height, width), np.float32)
+    camera, lights = place_camera(view, width, height), set_lights(view)
+    scene = SCENES.index(view.scene)
+    rays.expose(scene, view.texture_seed, camera, supersample, kinds, qs, boxes, places, looks, paints, labels, lights, picture, mask, depth)  # fmt: skip
+    return picture, mask, depth
+
+
+def draw(product: ProductSpec | None, view: ViewSpec, size: int = 128, supersample: int = 2) -> Drawing:
+    """The photo (size x size px) of a product in a view, or of the empty scene; supersample² rays a pixel."""
+    props = () if product is None else (Prop(product, 0.0, 0.0, view.yaw, 1.0),)
+    picture, mask, depth = photograph(props, view, size, size, supersample)
+    noun, colour = (product.noun, product.colour) if product else (None, None)
+    return Drawing(picture, mask, depth, caption_of(product, view.scene), noun, colour, view.scene)
+
+
+def random_drawing(seed: int, size: int = 128, empty_share: float = 0.15) -> Drawing:
+    """A random photo, the same for the same seed; a share of the seeds are empty scenes."""
+    rng = np.random.default_rng(seed)
+    product, view = random_product(rng), random_view(rng)
+    if rng.random() < empty_share:
+        drawing = draw(None, view, size)
+        return replace(drawing, caption=vary_caption(rng, None, view.scene))
+    drawing = draw(product, frame_product(product, view), size)
+    return replace(drawing, caption=vary_caption(rng, product, view.scene))
+
+
+def shop_photo(product: ProductSpec, seed: int, width: int = 1280, height: int = 1600) -> Drawing:
+    """A photo as a small shop takes it: the product large (60-80 % of the frame) in a home or simple studio."""
+    rng = np.random.default_rng([seed, product.shape_seed])
+    places = ("on a wooden table", "on a marble counter", "on a grey studio sweep", "on a white studio sweep",
+              "on a concrete floor", "in a sunny room")  # fmt: skip
+    view = frame_product(product, random_view(rng, str(rng.choice(places))))
+    view = replace(view, scale=float(rng.uniform(0.74, 0.84)), offset_x=float(rng.uniform(-0.03, 0.03)))
+    props = (Prop(product, 0.0, 0.0, view.yaw, 1.0),)
+    picture, mask, depth = photograph(props, view, width, height, 2)
+    return Drawing(
+        picture, mask, depth, caption_of(product, view.scene), product.noun, product.colour, view.scene
+    )
+
+
+def _draw_into(job: tuple[str, int, int, int, int]) -> list[str]:
+    """Draw the pictures [start, stop) of a set into its files; the captions."""
+    folder, start, stop, first_seed, size = job
+    pictures = np.load(Path(folder) / "pictures.npy", mmap_mode="r+")
+    masks = np.load(Path(folder) / "masks.npy", mmap_mode="r+")
+    captions = []
+    for i in range(start, stop):
+        drawing = random_drawing(first_seed + i, size)
+        pictures[i], masks[i] = drawing.picture, drawing.mask
+        captions.append(drawing.caption)
+    pictures.flush()
+    masks.flush()
+    return captions
+
+
+def render_set(path: Path, count: int, first_seed: int = 0, size: int = 128, workers: int = 2) -> None:
+    """Write a folder of `count` random drawings, seeds first_seed .. first_seed + count - 1.
+
+    pictures.npy (count, size, size, 3) uint8, masks.npy (count, size, size) uint8 (np.load(mmap_mode="r") opens both
+    at once), captions.json (a list).
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    for name, shape in (("pictures", (count, size, size, 3)), ("masks", (count, size, size))):
+        np.lib.format.open_memmap(path / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
+    step = 100
+    jobs = [(str(path), i, min(count, i + step), first_seed, size) for i in range(0, count, step)]
+    with get_context("spawn").Pool(workers) as pool:
+        captions = [caption for part in pool.imap(_draw_into, jobs) for caption in part]
+    (path / "captions.json").write_text(json.dumps(captions))
