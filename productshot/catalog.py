@@ -1,0 +1,146 @@
+"""The catalog room: a file that people write becomes a checked Catalog, or one readable line says what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from catalog_schemas import Catalog, Channel, Scene, load_channel, load_scene
+from productshot.errors import ConfigInvalid, InputRefused
+
+CSV_COLUMNS = ("sku", "noun", "group", "variant")
+MAX_BYTES = 64_000_000
+
+
+def load_catalog(path: Path) -> Catalog:
+    """The catalog in a .yaml, .yml, .json or .csv file; ConfigInvalid names file, key, value and remedy."""
+    text = _read(path)
+    if path.suffix.lower() == ".csv":
+        data: Any = {"skus": _rows(text, path)}
+    else:
+        try:
+            data = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except yaml.YAMLError as error:
+            raise ConfigInvalid(f"catalog {path}", f"is not YAML: {error}", "", "mend the line named") from error
+    if not isinstance(data, dict):
+        raise ConfigInvalid(f"catalog {path}", "is not a mapping", "", "start from `productshot init PHOTOS`")
+    try:
+        catalog = Catalog.model_validate(data)
+        scenes_of(catalog)
+        channels_of(catalog)
+    except ValidationError as error:
+        raise ConfigInvalid(f"catalog {path}", told(error), "", "mend it and run again") from error
+    return catalog
+
+
+def told(error: ValidationError) -> str:
+    """The first problem of a pydantic error as words: where, what; and how many more."""
+    first, *more = error.errors(include_url=False)
+    where = ".".join(str(part) for part in first["loc"])
+    what = first["msg"].removeprefix("Value error, ")
+    given = first.get("input")
+    value = f" (given: {given!r})" if isinstance(given, (str, int, float, bool)) else ""
+    rest = f" (and {len(more)} more)" if more else ""
+    return f"{where}: {what}{value}{rest}" if where else f"{what}{rest}"
+
+
+def scenes_of(catalog: Catalog) -> dict[str, Scene]:
+    """The catalog's scenes by name, in its order; ConfigInvalid for a name the library lacks."""
+    scenes: dict[str, Scene] = {}
+    for entry in catalog.scenes:
+        try:
+            scene = load_scene(entry) if isinstance(entry, str) else entry
+        except ValueError as error:
+            raise ConfigInvalid("catalog", str(error), "", "name a scene of the library or write one") from error
+        if scene.name in scenes:
+            raise ConfigInvalid("catalog", f"names scene {scene.name!r} twice", "", "name each scene once")
+        scenes[scene.name] = scene
+    return scenes
+
+
+def channels_of(catalog: Catalog) -> dict[str, Channel]:
+    """The catalog's channels by name, in its order; ConfigInvalid for an unknown one."""
+    try:
+        return {name: load_channel(name) for name in catalog.channels}
+    except ValueError as error:
+        raise ConfigInvalid("catalog", str(error), "", "name a channel that ships") from error
+
+
+def read_nouns(path: Path) -> dict[str, str]:
+    """SKU -> class noun from a CSV with the columns sku,noun."""
+    rows = _rows(_read(path), path)
+    missing = [row["sku"] for row in rows if not row.get("noun")]
+    if missing:
+        raise ConfigInvalid(f"{path}", f"has no noun for {missing[0]!r}", "", "fill the column noun")
+    return {row["sku"]: row["noun"] for row in rows}
+
+
+def init_catalog(
+    photos: Path, nouns: Mapping[str, str], ask: Callable[[str], str | None], name: str = "catalog"
+) -> tuple[dict[str, Any], list[InputRefused]]:
+    """A catalog (as data for a YAML file) from a folder with one sub-folder of photos per SKU.
+
+    A SKU's noun comes from `nouns` or from `ask(sku)`; without one the SKU is refused, never guessed.
+    ConfigInvalid when there is no folder, or nouns name SKUs that have no folder.
+    """
+    from productshot.photos import sku_problem
+
+    if not photos.is_dir():
+        raise ConfigInvalid(f"photos {photos}", "is not a folder", "", "name a folder with one folder per SKU")
+    folders = sorted(path.name for path in photos.iterdir() if path.is_dir() and not path.name.startswith("."))
+    unknown = sorted(set(nouns) - set(folders))
+    if unknown:
+        near = get_close_matches(unknown[0], folders, n=1, cutoff=0.0)
+        hint = f"did you mean {near[0]!r}?" if near else "the folder is empty"
+        raise ConfigInvalid("nouns", f"name SKU {unknown[0]!r}", f"{photos} has no such folder; {hint}")
+    skus, refused = [], []
+    for sku in folders:
+        problem = sku_problem(sku)
+        noun = None if problem else nouns.get(sku) or ask(sku)
+        if problem or not noun:
+            refused.append(problem or noun_missing(sku))
+        else:
+            skus.append({"sku": sku, "noun": noun})
+    return {"catalog": name, "skus": skus}, refused
+
+
+def noun_missing(sku: str) -> InputRefused:
+    """The refusal of a SKU without a class noun."""
+    return InputRefused(
+        f"SKU {sku!r}", "has no class noun", "it is never guessed", "write noun: sneaker (say) in the catalog, or --noun SKU=NOUN"
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigInvalid(f"{path}", f"has {path.stat().st_size} bytes", f"at most {MAX_BYTES}", "split it")
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise ConfigInvalid(f"{path}", f"cannot be read: {error.strerror}", "", "check the path") from error
+    except UnicodeDecodeError as error:
+        raise ConfigInvalid(f"{path}", "is not UTF-8 text", "", "save it as UTF-8") from error
+
+
+def _rows(text: str, path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV of SKUs; only the columns of CSV_COLUMNS, sku first among equals."""
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    try:
+        columns = [column.strip().lower() for column in reader.fieldnames or []]
+        for column in columns:
+            if column not in CSV_COLUMNS:
+                near = get_close_matches(column, CSV_COLUMNS, n=1, cutoff=0.0)[0]
+                raise ConfigInvalid(f"{path}", f"has an unknown column {column!r}", f"did you mean {near!r}?")
+        if "sku" not in columns:
+            raise ConfigInvalid(f"{path}", "has no column sku", f"valid columns: {', '.join(CSV_COLUMNS)}")
+        rows = [dict(zip(columns, row.values(), strict=False)) for row in reader]
+    except csv.Error as error:
+        raise ConfigInvalid(f"{path}", f"is not CSV: line {reader.line_num}: {error}") from error
+    return [{key: value.strip() for key, value in row.items() if key and value and value.strip()} for row in rows]

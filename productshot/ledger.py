@@ -1,0 +1,225 @@
+"""The ledger: what is done already, and how an output becomes done exactly once.
+
+A stage's output is data named by its own bytes, then a marker `work/<sku>/<stage>/<key>.json` that names the data.
+The marker is the only conditional put and is written last: a torn run leaves data that nobody sees, the loser of a
+race adopts the winner's marker, and "already done" is a look-up. Refusals that would come again (a bad picture) are
+markers too; errors that may pass (the store, memory) never are.
+
+State shards are a cache of markers and photo digests, so that a night reads a few files instead of every marker.
+Markers never change, so a cached one is never stale; a lost or damaged shard costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import zstandard
+from pydantic import ValidationError
+
+from productshot.errors import InputRefused, StorageMissing
+from productshot.keys import (
+    STAGE_FORMATS,
+    canonical_json,
+    data_key,
+    digest_bytes,
+    marker_key,
+    shard_of,
+    stage_key,
+)
+from productshot.records import Adapter, Asset, Cutout, Measures, Photo, Record, Refusal, Render, as_json
+from productshot.store import Listed, Store
+
+RECORD_TYPES: dict[str, type[Record]] = {
+    "photos": Photo,
+    "cutouts": Cutout,
+    "adapters": Adapter,
+    "renders": Render,
+    "gates": Measures,
+    "assets": Asset,
+}
+
+log = logging.getLogger(__name__)
+
+
+class Task(NamedTuple):
+    """What a stage is asked to make of one item; its key follows from stage, parents and recipe."""
+
+    sku: str
+    stage: str
+    parents: tuple[str, ...]
+    recipe: Any  # JSON-able
+
+    @property
+    def key(self) -> str:
+        return stage_key(self.stage, self.parents, self.recipe)
+
+
+class Ledger:
+    """Markers and data of one store, with the state shards of the SKUs at hand."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.made: Counter[str] = Counter()  # outputs per stage that this run made
+        self.adopted: Counter[str] = Counter()  # outputs per stage that were there already
+        self._markers: dict[str, dict[str, Any]] = {}
+        self._photos: dict[str, tuple[str, int, str]] = {}  # key -> etag, size, digest
+        self._sku_of: dict[str, str] = {}
+        self._loaded: dict[str, bytes] = {}  # shard -> its bytes in the store
+
+    # -- markers ---------------------------------------------------------------------------------------------
+
+    def find(self, task: Task) -> Record | Refusal | None:
+        """The outcome that a marker records for this task, or None when it is not done."""
+        name = marker_key(task.sku, task.stage, task.key)
+        if name not in self._markers:
+            try:
+                self._remember(name, task.sku, json.loads(self.store.get(name)))
+            except StorageMissing:
+                return None
+        return _outcome(task.stage, self._markers[name])
+
+    def known(self, task: Task) -> Record | Refusal | None:
+        """As `find`, from the state shards alone: reads nothing from the store."""
+        marker = self._markers.get(marker_key(task.sku, task.stage, task.key))
+        return None if marker is None else _outcome(task.stage, marker)
+
+    def once(self, task: Task, make: Callable[[], Record]) -> Record | Refusal:
+        """The task's outcome: found, or made now and marked done.
+
+        `make` writes its data first (`put_data`) and returns the record. An InputRefused of it becomes a Refusal
+        and is marked as well; every other error passes through and leaves no marker.
+        """
+        done = self.find(task)
+        if done is not None:
+            self.adopted[task.stage] += 1
+            return done
+        try:
+            outcome: Record | Refusal = make()
+        except InputRefused as error:
+            outcome = Refusal.of(task.sku, task.stage, error)
+        return self.commit(task, outcome)
+
+    def commit(self, task: Task, outcome: Record | Refusal) -> Record | Refusal:
+        """Write the marker; the loser of a race gets the winner's outcome."""
+        name = marker_key(task.sku, task.stage, task.key)
+        kind = "refusal" if isinstance(outcome, Refusal) else "record"
+        marker = {
+            "format": STAGE_FORMATS[task.stage],
+            "stage": task.stage,
+            "parents": list(task.parents),
+            "recipe": task.recipe,
+            kind: as_json(outcome),
+        }
+        if self.store.create(name, canonical_json(marker), "application/json"):
+            self.made[task.stage] += 1
+        else:
+            marker = json.loads(self.store.get(name))
+            self.adopted[task.stage] += 1
+        self._remember(name, task.sku, marker)
+        return _outcome(task.stage, marker)
+
+    def _remember(self, name: str, sku: str, marker: dict[str, Any]) -> None:
+        self._markers[name] = marker
+        self._sku_of[name] = sku
+
+    # -- data ------------------------------------------------------------------------------------------------
+
+    def put_data(self, sku: str, stage: str, data: bytes, ext: str, content_type: str) -> str:
+        """Store data under its digest and return the digest; twice the same bytes is once."""
+        digest = digest_bytes(data)
+        self.store.put(data_key(sku, stage, digest, ext), data, content_type)
+        return digest
+
+    def data(self, sku: str, stage: str, digest: str, ext: str) -> bytes:
+        """The bytes with that digest, verified; InputRefused when they are not what was written."""
+        return self.verified(data_key(sku, stage, digest, ext), digest)
+
+    def verified(self, key: str, digest: str) -> bytes:
+        """The bytes at a key, which must have this digest."""
+        data = self.store.get(key)
+        if digest_bytes(data) != digest:
+            raise InputRefused(
+                key,
+                f"has digest {digest_bytes(data)[:12]}",
+                f"its record says {digest[:12]}",
+                "it was changed or damaged since; run the night again, or restore it from a backup",
+            )
+        return data
+
+    # -- photos ----------------------------------------------------------------------------------------------
+
+    def photo_digest(self, sku: str, listed: Listed, data: Callable[[], bytes]) -> str:
+        """The digest of a photo: from the state when etag and size are unchanged, else of its bytes now."""
+        known = self._photos.get(listed.key)
+        if known is None or known[:2] != (listed.etag, listed.size):
+            known = (listed.etag, listed.size, digest_bytes(data()))
+            self._photos[listed.key] = known
+            self._sku_of[listed.key] = sku
+        return known[2]
+
+    # -- state -----------------------------------------------------------------------------------------------
+
+    def load_state(self, skus: Iterable[str]) -> None:
+        """Read the shards of these SKUs; a damaged one is rebuilt from the markers, and the log says so."""
+        for shard in sorted({shard_of(sku) for sku in skus}):
+            name = f"state/{shard}.jsonl.zst"
+            try:
+                data = self.store.get(name)
+            except StorageMissing:
+                continue
+            try:
+                lines = zstandard.ZstdDecompressor().decompress(data, max_output_size=1 << 30).splitlines()
+                entries = [json.loads(line) for line in lines]
+                for entry in entries:
+                    self._load_entry(entry)
+            except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
+                log.warning("state shard %s is damaged (%s); its markers are read again", name, error)
+                continue
+            self._loaded[shard] = data
+
+    def _load_entry(self, entry: dict[str, Any]) -> None:
+        name = entry["key"]
+        if "marker" in entry:
+            self._remember(name, entry["sku"], entry["marker"])
+        else:
+            self._photos[name] = (entry["etag"], entry["size"], entry["digest"])
+            self._sku_of[name] = entry["sku"]
+
+    def save_state(self, gone: Sequence[str] = ()) -> None:
+        """Write the shards that changed; the same knowledge gives the same bytes. `gone`: photo keys to forget."""
+        lines: dict[str, list[bytes]] = defaultdict(list)
+        for key in gone:
+            self._photos.pop(key, None)
+        for key, (etag, size, digest) in self._photos.items():
+            entry: dict[str, Any] = {"digest": digest, "etag": etag, "size": size}
+            lines[shard_of(self._sku_of[key])].append(_line(key, self._sku_of[key], entry))
+        for key, marker in self._markers.items():
+            lines[shard_of(self._sku_of[key])].append(_line(key, self._sku_of[key], {"marker": marker}))
+        for shard, texts in lines.items():
+            data = zstandard.ZstdCompressor(level=6).compress(b"\n".join(sorted(texts)))
+            if self._loaded.get(shard) != data:
+                self.store.put(f"state/{shard}.jsonl.zst", data, "application/zstd")
+                self._loaded[shard] = data
+
+
+def _line(key: str, sku: str, entry: dict[str, Any]) -> bytes:
+    return canonical_json({"key": key, "sku": sku, **entry})
+
+
+def _outcome(stage: str, marker: dict[str, Any]) -> Record | Refusal:
+    """The record or refusal in a marker; a marker of another shape is refused by name."""
+    try:
+        if "refusal" in marker:
+            return Refusal.model_validate(marker["refusal"])
+        return RECORD_TYPES[stage].model_validate(marker["record"])
+    except (ValidationError, KeyError) as error:
+        raise InputRefused(
+            f"marker of stage {stage}",
+            f"cannot be read ({type(error).__name__})",
+            f"format {STAGE_FORMATS[stage]} is expected",
+            "delete the marker to have it made again",
+        ) from error

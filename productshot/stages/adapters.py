@@ -1,0 +1,115 @@
+"""Stage adapters: per SKU the trained weights that know this very product."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from catalog_schemas import AdapterRecipe, PhotoRecipe, Sku
+from productshot.adapters import TrainingSet, join, make_class_images, train_adapters
+from productshot.errors import InputRefused
+from productshot.geometry import Size, fit_inside
+from productshot.keys import digest_json
+from productshot.ledger import Ledger, Task
+from productshot.models import Models
+from productshot.photos import Decoder
+from productshot.pixels import Pixels, from_png, lay_alpha, png_bytes, resize, size_of
+from productshot.progress import Progress, ReportProgress, silent
+from productshot.records import Adapter, Cutout, Refusal
+from productshot.store import Store
+
+TRAINING_SIDE_PX = 768
+"""Photos are handed to training at most this large; the base model's resolution is far below."""
+
+
+def adapter_task(sku: Sku, cutouts: Sequence[Cutout], recipe: AdapterRecipe, base_digest: str) -> Task:
+    """What the stage trains for a SKU: from its own cutouts only, never a sibling's."""
+    written = recipe.model_dump(mode="json", exclude={"base"})
+    parents = tuple(cutout.digest for cutout in cutouts)
+    return Task(
+        sku.sku, "adapters", parents, {**written, "base": base_digest, "noun": sku.noun, "flip": sku.flip}
+    )
+
+
+def train_skus(
+    skus: Sequence[Sku],
+    cutouts: Mapping[str, Sequence[Cutout]],
+    recipe: AdapterRecipe,
+    photo_recipe: PhotoRecipe,
+    ledger: Ledger,
+    decoder: Decoder,
+    models: Models,
+    report: ReportProgress,
+) -> Iterator[Adapter | Refusal]:
+    """One outcome per SKU, in order; trained one after the other on one resident base model."""
+    for done, sku in enumerate(skus, 1):
+        task = adapter_task(sku, cutouts[sku.sku], recipe, models.training_digest)
+        outcome = ledger.once(
+            task,
+            lambda: _train(task, sku, cutouts[sku.sku], recipe, photo_recipe, ledger, decoder, models),  # noqa: B023
+        )
+        assert isinstance(outcome, (Adapter, Refusal))
+        yield outcome
+        report(Progress("adapters", done, len(skus), sku.sku))
+
+
+def _train(
+    task: Task,
+    sku: Sku,
+    cutouts: Sequence[Cutout],
+    recipe: AdapterRecipe,
+    photo_recipe: PhotoRecipe,
+    ledger: Ledger,
+    decoder: Decoder,
+    models: Models,
+) -> Adapter:
+    if not cutouts or not sku.noun:
+        raise InputRefused(f"SKU {sku.sku}", "has no usable product photo to learn from", "", "add a photo")
+    training_set = TrainingSet(
+        sku=sku.sku,
+        noun=sku.noun,
+        pictures=tuple(_training_picture(cutout, photo_recipe, ledger, decoder) for cutout in cutouts),
+        flip=sku.flip,
+        class_images=_class_images(sku.noun, recipe, ledger.store, models),
+    )
+    (outcome,) = train_adapters([training_set], recipe, models.training_base, silent)
+    if isinstance(outcome, Refusal):
+        raise InputRefused(outcome.item, outcome.value, outcome.limit, outcome.remedy)
+    digest = ledger.put_data(sku.sku, "adapters", join(outcome), "safetensors", "application/octet-stream")
+    return Adapter(
+        sku=sku.sku,
+        key=task.key,
+        digest=digest,
+        base=models.training_digest,
+        method=outcome.method,
+        token=outcome.token,
+        noun=outcome.noun,
+        steps=outcome.steps,
+        losses=tuple(round(loss, 5) for loss in outcome.losses),
+    )
+
+
+def _training_picture(
+    cutout: Cutout, photo_recipe: PhotoRecipe, ledger: Ledger, decoder: Decoder
+) -> tuple[Pixels, Pixels]:
+    """The whole photo and the product's alpha in it, both at most TRAINING_SIDE_PX."""
+    photo = cutout.photo
+    rgb = decoder.pixels(ledger.verified(photo.key, photo.digest), photo.key, photo_recipe).rgb
+    cut = from_png(ledger.data(cutout.sku, "cutouts", cutout.digest, "png"))
+    alpha = lay_alpha(cut[..., 3], size_of(rgb), cutout.box)
+    small = fit_inside(size_of(rgb), Size(TRAINING_SIDE_PX, TRAINING_SIDE_PX))
+    if small.width >= rgb.shape[1]:
+        return rgb, alpha
+    return resize(rgb, small), resize(alpha, small)
+
+
+def _class_images(noun: str, recipe: AdapterRecipe, store: Store, models: Models) -> tuple[Pixels, ...]:
+    """The prior-preservation images of a noun, shared by all its SKUs: rendered once, image i with seed i."""
+    if recipe.prior_weight == 0:
+        return ()
+    made_of = {"base": models.training_digest, "noun": noun, "count": recipe.prior_images}
+    folder = f"class-images/{digest_json(made_of)}"
+    keys = [f"{folder}/{i}.png" for i in range(recipe.prior_images)]
+    if store.head(keys[-1]) is None:  # written last
+        for key, image in zip(keys, make_class_images(models.training_base, noun, recipe), strict=True):
+            store.put(key, png_bytes(image), "image/png")
+    return tuple(from_png(store.get(key)) for key in keys)

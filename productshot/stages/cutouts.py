@@ -1,0 +1,108 @@
+"""Stage cutouts: the product of each product photo as RGBA, cropped to its box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from catalog_schemas import CutoutRecipe, PhotoRecipe
+from productshot.errors import InputRefused
+from productshot.geometry import Box
+from productshot.ledger import Ledger, Task
+from productshot.models import Models
+from productshot.photos import Decoder
+from productshot.pixels import png_bytes, size_of
+from productshot.progress import Progress, ReportProgress
+from productshot.records import Cutout, Photo, Refusal
+
+
+def cutout_task(photo: Photo, recipe: CutoutRecipe, model_digest: str) -> Task:
+    """What the stage makes of a photo; `min_confidence` judges the cutout and does not change it."""
+    written = recipe.model_dump(mode="json", exclude={"min_confidence", "model"})
+    parents = (photo.digest, *([photo.mask_digest] if photo.mask_digest else []))
+    return Task(photo.sku, "cutouts", parents, {**written, "model": model_digest, "photo": photo.key})
+
+
+def cut_out_photos(
+    photos: Sequence[Photo],
+    recipe: CutoutRecipe,
+    photo_recipe: PhotoRecipe,
+    ledger: Ledger,
+    decoder: Decoder,
+    models: Models,
+    report: ReportProgress,
+) -> Iterator[Cutout | Refusal]:
+    """One outcome per photo, in order. A photo with alpha or with a mask beside it brings its own cutout."""
+    for done, photo in enumerate(photos, 1):
+        task = cutout_task(photo, recipe, models.cutout_digest)
+        outcome = ledger.once(task, lambda: _cut(photo, task, recipe, photo_recipe, ledger, decoder, models))  # noqa: B023
+        assert isinstance(outcome, (Cutout, Refusal))
+        yield outcome
+        report(Progress("cutouts", done, len(photos), photo.key))
+
+
+def _cut(
+    photo: Photo,
+    task: Task,
+    recipe: CutoutRecipe,
+    photo_recipe: PhotoRecipe,
+    ledger: Ledger,
+    decoder: Decoder,
+    models: Models,
+) -> Cutout:
+    from productshot.cutout import bring_own, cut_out
+
+    decoded = decoder.pixels(ledger.verified(photo.key, photo.digest), photo.key, photo_recipe)
+    if photo.mask_key and photo.mask_digest:
+        mask = decoder.pixels(ledger.verified(photo.mask_key, photo.mask_digest), photo.mask_key, photo_recipe)
+        if size_of(mask.rgb) != size_of(decoded.rgb):
+            raise InputRefused(
+                photo.mask_key,
+                f"is {mask.rgb.shape[1]}x{mask.rgb.shape[0]} px",
+                f"its photo is {decoded.rgb.shape[1]}x{decoded.rgb.shape[0]} px",
+                "draw the mask at the photo's size",
+            )
+        cut = bring_own(decoded.rgb, mask.rgb[..., 0])
+    elif decoded.alpha is not None:
+        cut = bring_own(decoded.rgb, decoded.alpha)
+    else:
+        cut = cut_out(decoded.rgb, models.cutout_session, recipe, item=photo.key)
+    box = Box(*cut.box)
+    rgba = cut.rgba[box.top : box.bottom, box.left : box.right]
+    digest = ledger.put_data(photo.sku, "cutouts", png_bytes(rgba), "png", "image/png")
+    return Cutout(
+        sku=photo.sku,
+        key=task.key,
+        digest=digest,
+        size=size_of(rgba),
+        box=box,
+        confidence=round(float(cut.confidence), 4),
+        photo=photo,
+    )
+
+
+def touches_frame(cutout: Cutout) -> bool:
+    """Whether the product runs out of its photo: such a cutout misses a part of the product."""
+    box, size = cutout.box, cutout.photo.size
+    return box.left <= 1 or box.top <= 1 or box.right >= size.width - 1 or box.bottom >= size.height - 1
+
+
+def choose_cutout(cutouts: Sequence[Cutout], view: str | None, min_confidence: float) -> Cutout | None:
+    """The cutout that serves a slot: of the view if one is asked for, else the largest sharp whole product.
+
+    Whole and confident come before sharp (at least half the sharpest), sharp before large; ties by digest.
+    """
+    fitting = [cutout for cutout in cutouts if view is None or cutout.photo.view == view]
+    if not fitting:
+        return None
+    sharpest = max(cutout.photo.sharpness for cutout in fitting)
+
+    def worth(cutout: Cutout) -> tuple[bool, bool, bool, int, str]:
+        return (
+            cutout.confidence >= min_confidence,
+            not touches_frame(cutout),
+            cutout.photo.sharpness >= sharpest / 2,
+            max(cutout.size),
+            cutout.digest,
+        )
+
+    return max(fitting, key=worth)

@@ -1,0 +1,122 @@
+"""Stage gates: measure every painted picture once, then judge the stored numbers against today's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from catalog_schemas import CutoutRecipe, GateRecipe, ReviewPolicy
+from productshot.geometry import Box, Size
+from productshot.ledger import Ledger, Task
+from productshot.models import Models
+from productshot.pixels import Pixels, from_png, lay_alpha, paste, resize
+from productshot.progress import Progress, ReportProgress
+from productshot.records import Measures, Refusal, Render, Verdict
+
+COMPARE_PX = 512
+"""Pictures are compared with their master square at this size."""
+REFERENCE_GREY = 128
+
+
+class Judged(NamedTuple):
+    """A render with what was measured of it and what follows from that."""
+
+    render: Render
+    measures: Measures | None  # None in a packshot: nothing was painted
+    verdict: Verdict
+
+
+def gate_task(render: Render, model_digest: str) -> Task:
+    """What the stage measures: the picture and its cutout, seen by the cutout model."""
+    return Task(render.sku, "gates", (render.key, render.digest, render.cutout.digest), {"model": model_digest})
+
+
+def measure_renders(
+    renders: Sequence[Render], ledger: Ledger, models: Models, report: ReportProgress
+) -> Iterator[Measures | Refusal | None]:
+    """One outcome per render, in order; None for a packshot, which is the cutout itself."""
+    for done, render in enumerate(renders, 1):
+        if render.lane == "packshot":
+            yield None
+        else:
+            task = gate_task(render, models.cutout_digest)
+            outcome = ledger.once(task, lambda: _measure(render, ledger, models))  # noqa: B023
+            assert isinstance(outcome, (Measures, Refusal))
+            yield outcome
+        report(Progress("gates", done, len(renders), f"{render.sku}/{render.scene}"))
+
+
+def _measure(render: Render, ledger: Ledger, models: Models) -> Measures:
+    from productshot.cutout import coarse_alpha
+    from productshot.gates import measure_render
+
+    picture, reference, alpha = compared(render, ledger)
+    numbers, not_valid = measure_render(
+        picture, reference, alpha, lambda rgb: coarse_alpha(rgb, models.cutout_session), render.lane
+    )
+    rounded = {name: round(float(number), 4) for name, number in numbers.items()}
+    return Measures(render=render.key, numbers=rounded, not_valid=not_valid)
+
+
+def compared(render: Render, ledger: Ledger) -> tuple[Pixels, Pixels, Pixels]:
+    """Picture RGB, reference RGB (the cutout on plain grey) and the product's alpha, the master at COMPARE_PX.
+
+    A drawn picture's product stands anywhere; its reference shows the cutout as placed for the control sketch.
+    """
+    assert render.master is not None
+    plate = from_png(ledger.data(render.sku, "renders", render.digest, "png"))
+    cutout = from_png(ledger.data(render.sku, "cutouts", render.cutout.digest, "png"))
+    master = render.master
+    square = plate[master.top : master.bottom, master.left : master.right]
+    canvas = Size(COMPARE_PX, COMPARE_PX)
+    picture = resize(np.ascontiguousarray(square), canvas)
+    grey = np.full((COMPARE_PX, COMPARE_PX, 3), REFERENCE_GREY, np.uint8)
+    if render.product is None:
+        from productshot.geometry import centred, fit_inside
+
+        size = fit_inside(render.cutout.size, Size(COMPARE_PX * 3 // 5, COMPARE_PX * 3 // 5))
+        at = centred(size, canvas)
+    else:
+        at = scaled(render.product, master, COMPARE_PX)
+    product = resize(cutout, at.size)
+    if render.product is not None:
+        picture = paste(product, picture, at)
+    return picture, paste(product, grey, at), lay_alpha(product[..., 3], canvas, at)
+
+
+def scaled(box: Box, frame: Box, width: int) -> Box:
+    """A box of plate px in a picture that shows the frame at this width; at least 1 px on each side."""
+    scale = width / frame.size.width
+    left, top = round((box.left - frame.left) * scale), round((box.top - frame.top) * scale)
+    size = Size(max(1, round(box.size.width * scale)), max(1, round(box.size.height * scale)))
+    return Box(left, top, left + size.width, top + size.height)
+
+
+def judge_render(
+    render: Render,
+    measures: Measures | None,
+    limits: GateRecipe,
+    cutouts: CutoutRecipe,
+    policy: ReviewPolicy,
+) -> Verdict:
+    """The verdict of all gates; an unsure cutout and, by policy, a drawn product go to a person."""
+    from productshot.gates import judge
+
+    if measures is not None:
+        verdict = judge(measures, render.lane, limits)
+        if verdict.status == "refused":
+            return verdict
+    confidence = render.cutout.confidence
+    if confidence < cutouts.min_confidence:
+        return Verdict(
+            status="person",
+            gate="cutout_confidence",
+            value=f"{confidence:.2f}",
+            limit=f"at least {cutouts.min_confidence:.2f}",
+            remedy="look at the cutout; approve, or add <name>.mask.png beside the photo",
+        )
+    if policy.policy == "person" or (render.lane == "draw" and policy.draw == "person"):
+        return Verdict(status="person", gate="review_policy", value=f"lane {render.lane}", limit="a person decides")
+    return Verdict(status="accepted")

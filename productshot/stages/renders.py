@@ -1,0 +1,132 @@
+"""Stage renders: candidate pictures of a SKU in its scenes, at the model's resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from catalog_schemas import Channel, RenderRecipe, Scene, Sku
+from productshot.keys import seed_of
+from productshot.ledger import Ledger, Task
+from productshot.models import Models
+from productshot.pixels import from_png, png_bytes, size_of
+from productshot.progress import Progress, ReportProgress
+from productshot.records import Adapter, Cutout, Refusal, Render
+
+
+class RenderJob(NamedTuple):
+    """One picture to paint. A draw scene that fell back is painted in the keep lane."""
+
+    sku: Sku
+    scene: Scene
+    lane: str
+    cutout: Cutout
+    adapter: Adapter | None
+    variant: int
+    attempt: int
+    ratios: tuple[tuple[int, int], ...]
+
+    @property
+    def seed(self) -> int:
+        return seed_of(self.sku.sku, self.scene.name, self.lane, self.variant, self.attempt)
+
+
+def ratios_of(channels: Sequence[Channel], lane: str) -> tuple[tuple[int, int], ...]:
+    """The shapes (width, height) that the channels' slots ask of a lane, each once, sorted."""
+    return tuple(
+        sorted({slot.ratio for channel in channels for slot in channel.slots if lane in slot.lanes})
+    )
+
+
+def jobs_of(
+    sku: Sku, scene: Scene, cutout: Cutout, adapter: Adapter | None, channels: Sequence[Channel], tries: int
+) -> list[RenderJob]:
+    """The pictures of a scene: its variants, and in the draw lane each with its tries."""
+    attempts = range(tries if scene.lane == "draw" else 1)
+    ratios = ratios_of(channels, scene.lane)
+    used = adapter if scene.lane == "draw" else None
+    return [
+        RenderJob(sku, scene, scene.lane, cutout, used, variant, attempt, ratios)
+        for variant in range(scene.variants)
+        for attempt in attempts
+    ]
+
+
+def fallback_of(job: RenderJob, channels: Sequence[Channel]) -> RenderJob:
+    """The keep picture that stands in for a draw picture that missed its gates."""
+    return job._replace(lane="keep", adapter=None, attempt=0, ratios=ratios_of(channels, "keep"))
+
+
+def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
+    """What the stage makes of a job. A packshot needs no model, so no model is in its key."""
+    parents = (job.cutout.digest, *([job.adapter.digest] if job.adapter else []))
+    made_by: dict[str, object] = {"scene": job.scene.name, "lane": job.lane}
+    if job.lane != "packshot":
+        made_by |= recipe.model_dump(mode="json", exclude={"base", "controlnet", "tries"})
+        made_by |= {
+            "scene": job.scene.model_dump(mode="json", exclude={"variants", "shadow", "lane"}),
+            "base": models.base_digest,
+            "controlnet": models.controlnet_digest,
+            "ratios": [list(ratio) for ratio in job.ratios],
+            "seed": job.seed,
+            "noun": job.sku.noun if job.lane == "draw" else None,
+        }
+    return Task(job.sku.sku, "renders", parents, made_by)
+
+
+def render_jobs(
+    jobs: Sequence[RenderJob], recipe: RenderRecipe, ledger: Ledger, models: Models, report: ReportProgress
+) -> Iterator[Render | Refusal]:
+    """One outcome per job, in order."""
+    for done, job in enumerate(jobs, 1):
+        task = render_task(job, recipe, models)
+        outcome = ledger.once(task, lambda: _render(job, task, recipe, ledger, models))  # noqa: B023
+        assert isinstance(outcome, (Render, Refusal))
+        yield outcome
+        report(Progress("renders", done, len(jobs), f"{job.sku.sku}/{job.scene.name}"))
+
+
+def _render(job: RenderJob, task: Task, recipe: RenderRecipe, ledger: Ledger, models: Models) -> Render:
+    common = {
+        "sku": job.sku.sku,
+        "key": task.key,
+        "scene": job.scene.name,
+        "lane": job.lane,
+        "variant": job.variant,
+        "seed": job.seed,
+        "cutout": job.cutout,
+        "adapter": job.adapter.digest if job.adapter else None,
+    }
+    if job.lane == "packshot":
+        return Render.model_validate({**common, "digest": "", "size": job.cutout.size, "product": None})
+    cutout = from_png(ledger.data(job.sku.sku, "cutouts", job.cutout.digest, "png"))
+    if job.lane == "keep":
+        from productshot.render import paint_around
+
+        plate = paint_around(models.base, job.scene, cutout, job.ratios, job.seed, recipe)
+    else:
+        from productshot.render import draw_product
+
+        assert job.adapter is not None and job.sku.noun is not None
+        weights = ledger.data(job.sku.sku, "adapters", job.adapter.digest, "safetensors")
+        plate = draw_product(
+            models.base,
+            job.scene,
+            weights,
+            job.sku.noun,
+            job.adapter.token,
+            cutout,
+            job.ratios,
+            job.seed,
+            recipe,
+        )
+    digest = ledger.put_data(job.sku.sku, "renders", png_bytes(plate.rgb), "png", "image/png")
+    return Render.model_validate(
+        {
+            **common,
+            "digest": digest,
+            "size": size_of(plate.rgb),
+            "product": plate.product,
+            "master": plate.master,
+        }
+    )
