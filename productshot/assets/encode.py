@@ -1,0 +1,123 @@
+"""Assets, the file: a JPEG under the slot's byte limit whose white is still white. No clock, no chance."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from catalog_schemas import AssetRecipe, Slot
+from productshot.assets.compose import Composed
+from productshot.assets.white import white_fault
+from productshot.errors import GateRefused
+from productshot.pixels import Pixels
+
+FULL_COLOUR_QUALITY = 90
+"""From this quality on, and on white always, every pixel keeps its own colour (4:4:4)."""
+
+
+def encode_jpeg(
+    composed: Composed, slot: Slot, recipe: AssetRecipe, xmp: bytes | None, item: str, place: str = ""
+) -> bytes:
+    """The picture as a progressive JPEG with an sRGB profile and the XMP packet; same input, same bytes.
+
+    The best quality from `recipe.quality` down to `min_quality` that fits `slot.max_bytes`; on a white slot
+    the quality then rises, up to 100, until the decoded file is pure white outside the product. GateRefused
+    when neither can be had.
+    """
+    where = f"slot {place or slot.name}"
+    quality, data = _best_fitting(composed, slot, recipe, xmp, item, where)
+    if slot.background == "white":
+        quality, data = _purely_white(composed, (quality, data), xmp, item, where)
+        if len(data) > slot.max_bytes:
+            raise _too_many_bytes(data, f"JPEG quality {quality}, needed for pure white", slot, item, where)
+    return data
+
+
+def _purely_white(
+    composed: Composed, first: tuple[int, bytes], xmp: bytes | None, item: str, where: str
+) -> tuple[int, bytes]:
+    """The first (quality, file), or by bisection one of higher quality that decodes to pure white."""
+    fails, data = first
+    if not white_fault(_decoded(data), composed.matte):
+        return first
+    holds, kept = 100, _encoded(composed.rgb, 100, xmp, full_colour=True)
+    if fault := white_fault(_decoded(kept), composed.matte):
+        limit = f"{where} asks for 255 outside the product"
+        raise GateRefused(
+            item, f"is not on pure white as a JPEG: {fault}", limit, "look at the cutout's edge"
+        )
+    while holds - fails > 1:
+        middle = (fails + holds) // 2
+        data = _encoded(composed.rgb, middle, xmp, full_colour=True)
+        if white_fault(_decoded(data), composed.matte):
+            fails = middle
+        else:
+            holds, kept = middle, data
+    return holds, kept
+
+
+def _best_fitting(
+    composed: Composed, slot: Slot, recipe: AssetRecipe, xmp: bytes | None, item: str, where: str
+) -> tuple[int, bytes]:
+    """The highest allowed quality whose file fits the byte limit, by bisection, and the file."""
+    white = slot.background == "white"
+
+    def encoded(quality: int) -> bytes:
+        return _encoded(composed.rgb, quality, xmp, full_colour=white or quality >= FULL_COLOUR_QUALITY)
+
+    data = encoded(recipe.quality)
+    if len(data) <= slot.max_bytes:
+        return recipe.quality, data
+    fits, over = min(recipe.min_quality, recipe.quality), recipe.quality
+    data = encoded(fits)
+    if len(data) > slot.max_bytes:
+        raise _too_many_bytes(data, f"JPEG quality {fits}, the lowest allowed", slot, item, where)
+    while over - fits > 1:
+        middle = (fits + over) // 2
+        candidate = encoded(middle)
+        if len(candidate) <= slot.max_bytes:
+            fits, data = middle, candidate
+        else:
+            over = middle
+    return fits, data
+
+
+def _too_many_bytes(data: bytes, quality: str, slot: Slot, item: str, where: str) -> GateRefused:
+    return GateRefused(
+        item,
+        f"has {len(data):,} bytes at {quality}",
+        f"{where} takes at most {slot.max_bytes:,} bytes",
+        "lower the slot's preferred_width, or allow a lower min_quality",
+    )
+
+
+def _encoded(rgb: Pixels, quality: int, xmp: bytes | None, full_colour: bool) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(
+        buffer,
+        "JPEG",
+        quality=quality,
+        subsampling=0 if full_colour else 2,
+        optimize=True,
+        progressive=True,
+        icc_profile=srgb_profile(),
+        xmp=xmp or b"",
+    )
+    return buffer.getvalue()
+
+
+def _decoded(data: bytes) -> Pixels:
+    """Pixels of a JPEG that was encoded here a moment ago."""
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@cache
+def srgb_profile() -> bytes:
+    """An sRGB ICC profile; the time that littleCMS stamps into its header is replaced by a fixed date."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    fixed_date = b"".join(part.to_bytes(2, "big") for part in (2026, 1, 1, 0, 0, 0))
+    return profile[:24] + fixed_date + profile[36:]
