@@ -1,8 +1,8 @@
 """The folder store: a plain directory that keeps the promises of `productshot.store`.
 
-A write goes to `.tmp/` in the same root and reaches the disk there (fsync); one rename (`put`) or one hard link
-(`create`: it fails when the name exists) then makes it visible, and the directory entry is flushed too. A writer that
-is killed leaves at most a file in `.tmp/`, which no listing shows and a later writer sweeps away.
+A write goes to `.tmp/` in the same root and reaches the disk there (fsync); one rename (`put`) or one hard
+link (`create`: it fails when the name exists) then makes it visible, and the directory entry is flushed too. A
+writer that is killed leaves at most a file in `.tmp/`, which no listing shows and a later writer sweeps away.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class FolderStore:
         path = self._path(key)
         with self._translated("write", key, len(data)), self._temporary(data) as temporary:
             self._make_folder(path.parent)
-            os.replace(temporary, path)
+            temporary.replace(path)
             _flush_folder(path.parent)
 
     def create(self, key: str, data: bytes, content_type: str) -> bool:
@@ -139,7 +139,7 @@ class FolderStore:
                 yield key
 
     def _entries(self, folder: str) -> Sequence[tuple[str, os.DirEntry[str]]]:
-        """Files and folders right in `folder` by key; a folder's key ends with "/", which gives S3's order."""
+        """Files and folders right in `folder` by key; a folder's ends with "/", which gives S3's order."""
         with self._translated("list", folder):
             try:
                 with os.scandir(self._root / folder) as found:
@@ -195,7 +195,7 @@ class FolderStore:
         for entry in os.scandir(folder):
             with suppress(FileNotFoundError):
                 if time.time() - entry.stat().st_mtime > STALE_AFTER_S:
-                    os.unlink(entry)
+                    Path(entry).unlink()
 
     @contextmanager
     def _translated(self, action: str, key: str, size: int = 0) -> Iterator[None]:
@@ -236,7 +236,7 @@ class FolderStore:
 
 
 def _listed(key: str, found: os.stat_result) -> Listed:
-    """The etag holds the inode as well: two writes within one tick of the file system's clock differ in it."""
+    """The etag holds the inode too: two writes within one tick of the file system's clock differ in it."""
     etag = f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
     return Listed(key=key, etag=etag, size=found.st_size)
 

@@ -1,8 +1,9 @@
 """The S3 store, and the only door to boto3.
 
-A bucket (AWS or any compatible server) keeps the promises of `productshot.store` when it honours `If-None-Match: *`;
-some servers ignore that header without a word, so `open_bucket` asks for proof before anyone relies on it. Endpoint,
-region and credentials are boto3's usual settings. Its errors are translated once, here, the original kept as the cause.
+A bucket (AWS or any compatible server) keeps the promises of `productshot.store` when it honours
+`If-None-Match: *`; some servers ignore that header without a word, so `open_bucket` asks for proof before anyone
+relies on it. Endpoint, region and credentials are boto3's usual settings. Its errors are translated once, here,
+the original kept as the cause.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ResponseStreamingError,
 )
+from botocore.exceptions import ConnectionError as NoConnection
 from botocore.parsers import ResponseParserError
 
 from productshot.errors import (
@@ -50,7 +52,7 @@ SETTINGS = Config(
     read_timeout=50,
     max_pool_connections=32,
     retries={"mode": "standard", "total_max_attempts": 5},
-    # The checksum trailers that newer clients add by default are refused, or stored as data, by older servers.
+    # Older servers refuse the checksum trailers that newer clients add by default, or store them as data.
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
@@ -59,7 +61,7 @@ _MULTIPART = TransferConfig(
 )
 
 _CONFLICT_TRIES = 8
-_NO_ANSWER = (HTTPClientError, ResponseStreamingError, IncompleteReadError, ResponseParserError)
+_NO_ANSWER = (NoConnection, HTTPClientError, ResponseStreamingError, IncompleteReadError, ResponseParserError)
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 _NO_ROOM = {"QuotaExceeded", "XMinioStorageFull"}
 _NOT_NOW = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"}
@@ -78,11 +80,11 @@ _REMEDIES = {
 def open_bucket(bucket: str, prefix: str = "", probe: bool = True) -> S3Store:
     """The store in `bucket` under `prefix` ("" or "shop/"), its server asked to prove conditional writes.
 
-    StorageMissing when there is no such bucket. With `probe`, StorageRefused when a conditional write is not refused
-    as it must be. Without, one request, and nothing is written.
+    StorageMissing when there is no such bucket. With `probe`, StorageRefused when a conditional write is not
+    refused as it must be. Without, one request, and nothing is written.
     """
     try:
-        client = boto3.client("s3", config=SETTINGS)
+        client = boto3.Session().client("s3", config=SETTINGS)
     except (BotoCoreError, ValueError) as cause:
         limit = type(cause).__name__ if "@" in str(cause) else str(cause)
         remedy = "correct the AWS_... settings"
@@ -124,7 +126,7 @@ class S3Store:
     def create(self, key: str, data: bytes, content_type: str) -> bool:
         """See Store. Never in parts: some servers ignore the condition when the parts are joined.
 
-        False also answers a retry of our own write whose first answer was lost; adopting then yields our own bytes.
+        False also answers a retry of our own write whose first answer was lost: adopting yields our bytes.
         """
         with self._translated("create", key):
             return self._put_if_absent(self._address(key), data, content_type)
@@ -270,7 +272,7 @@ class S3Store:
             raise StorageRefused(f"store {self.location}", told, limit, remedy) from cause
 
     def _refusal(self, cause: ClientError, action: str, key: str) -> ProductshotError:
-        """Our error for an answer of the server; only its code is told, its text could hold more than we may show."""
+        """Our error for an answer; only its code is told, its text could hold more than we may show."""
         status, code = _status(cause), cause.response["Error"].get("Code", "")
         item, told = f"store {self.location}", f"could not {action} {shown(key)}".rstrip()
         said = f"{self._host()} answered {status} {code}"

@@ -1,7 +1,7 @@
 """The store: the one door to everything that outlives a process.
 
-A store maps keys ("work/17/cutouts/3f2a.json") to bytes. It is a folder or an S3 bucket; both keep the same promises
-(tests/storage runs one contract against both):
+A store maps keys ("work/17/cutouts/3f2a.json") to bytes. It is a folder or an S3 bucket; both keep the same
+promises (tests/storage runs one contract against both):
 
 - a reader sees the old bytes or the new bytes, never a part of either;
 - `create` has exactly one winner, however many write at the same time;
@@ -43,8 +43,8 @@ class Listed:
 class Store(Protocol):
     """Keys to bytes. Safe to use from many threads.
 
-    Each call refuses a bad key with InputRefused, and raises StorageUnavailable (run it again), StorageRefused
-    (permission, or the store cannot do it) or StorageMissing (no such bucket).
+    Each call refuses a bad key with InputRefused, and raises StorageUnavailable (run it again),
+    StorageRefused (permission, or the store cannot do it) or StorageMissing (no such bucket).
     """
 
     @property
@@ -64,7 +64,7 @@ class Store(Protocol):
         """What a listing would tell of `key`; None when there is no such object."""
 
     def list(self, prefix: str) -> Iterator[Listed]:
-        """Every object whose key begins with `prefix` (any string: "photos/", "photos/17-"), sorted by key."""
+        """Every object whose key begins with `prefix` ("photos/", "photos/17-", ""), sorted by key."""
 
     def list_prefixes(self, prefix: str) -> Iterator[str]:
         """The sub-folders right under the folder `prefix` ("" or "photos/"), as "photos/17/", sorted.
@@ -76,14 +76,15 @@ class Store(Protocol):
         """Remove `key`; nothing happens when it does not exist."""
 
     def url(self, key: str, expires_s: int) -> str:
-        """An address that a browser can open, for `expires_s` seconds where addresses expire. `key` need not exist."""
+        """An address a browser can open, for `expires_s` seconds where addresses expire; `key` need not exist."""
 
 
 def open_store(url: str, probe: bool = True) -> Store:
     """The store at `url`: a folder's path, "file:///folder" or "s3://bucket/prefix".
 
-    A folder need not exist: the first write makes it. A bucket must exist (StorageMissing). With `probe`, a bucket's
-    server is asked to prove that it keeps conditional writes (StorageRefused when it ignores them); three requests.
+    A folder need not exist: the first write makes it. A bucket must exist (StorageMissing). With `probe`, its
+    server is asked to prove that it keeps conditional writes (StorageRefused when it ignores them); that takes
+    three requests and the right to write, so what only reads opens without.
     Any other form of `url` is refused with ConfigInvalid, which names the nearest valid form.
     """
     if url.startswith("s3://"):
