@@ -55,12 +55,12 @@ def cast_shadow(ground: Floats, matte: Pixels, product: Box, shadow: Shadow) -> 
     if shadow.kind == "none" or shadow.strength == 0 or product.size.width < 2:
         return ground
     width = product.size.width
-    top = max(0, round(product.bottom - 0.35 * width))
-    bottom = min(ground.shape[0], round(product.bottom + 0.30 * width))
+    top = max(0, round(product.bottom - 0.40 * width))
+    bottom = min(ground.shape[0], round(product.bottom + 0.20 * width))
     touch, edge = _lower_edge(matte, product)
     below = np.arange(top, bottom, dtype=np.float32)[:, None] - edge[None, :]
-    dark = 0.62 * _ellipse(touch, below, 0.012 * width, 0.010 * width)
-    dark += 0.48 * _ellipse(touch, below, 0.060 * width, 0.034 * width)
+    dark = 0.75 * _ellipse(touch, below, 0.015 * width, 0.011 * width)
+    dark += 0.55 * _ellipse(touch, below, 0.070 * width, 0.045 * width)
     out = ground.copy()
     out[top:bottom] *= 1 - shadow.strength * np.minimum(dark, 1)[..., None]
     return out
@@ -68,11 +68,11 @@ def cast_shadow(ground: Floats, matte: Pixels, product: Box, shadow: Shadow) -> 
 
 def _lower_edge(matte: Pixels, product: Box) -> tuple[Floats, Floats]:
     """Per canvas column: how much the product touches the ground (0..1), and the y of its lower edge."""
-    reach = max(2.0, 0.10 * product.size.width)
+    reach = max(2.0, 0.24 * product.size.width)  # a foot farther back stands higher in the picture
     rows = matte[product.top : product.bottom, product.left : product.right] >= 128
     lowest = product.bottom - np.argmax(rows[::-1], axis=0).astype(np.float32)
     lowest[~rows.any(axis=0)] = -np.inf
-    nearness = np.clip(1 - (product.bottom - lowest) / reach, 0, 1)
+    nearness = np.clip(1.7 * (1 - (product.bottom - lowest) / reach), 0, 1)
     edge = np.maximum(lowest, product.bottom - reach)
     touch = np.zeros(matte.shape[1], np.float32)
     touch[product.left : product.right] = nearness
@@ -83,7 +83,7 @@ def _lower_edge(matte: Pixels, product: Box) -> tuple[Floats, Floats]:
 def _ellipse(touch: Floats, below: Floats, sigma_x: float, sigma_y: float) -> Floats:
     """A soft ellipse around the touching columns: blurred along x, Gaussian in the distance to the edge."""
     soft = _blur(touch, sigma_x)[None, :] * np.exp(-0.5 * (below / sigma_y) ** 2)
-    return soft.astype(np.float32)
+    return np.asarray(soft, np.float32)
 
 
 def _blur(line: Floats, sigma: float) -> Floats:
