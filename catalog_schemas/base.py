@@ -26,5 +26,7 @@ class Written(BaseModel):
         for key in data:
             if key not in cls.model_fields:
                 near = get_close_matches(str(key), valid, n=1, cutoff=0.0)
-                raise ValueError(f"unknown key {str(key)!r}; did you mean {near[0]!r}? valid: {', '.join(valid)}")
+                raise ValueError(
+                    f"unknown key {str(key)!r}; did you mean {near[0]!r}? valid: {', '.join(valid)}"
+                )
         return data

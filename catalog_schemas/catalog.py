@@ -47,10 +47,14 @@ class Catalog(Written):
     """Everything a night needs to know."""
 
     catalog: Name = "catalog"
-    photos: str = Field("photos/", pattern=r"^([A-Za-z0-9._-]+/)+$", description="prefix of the photos in the store")
+    photos: str = Field(
+        "photos/", pattern=r"^([A-Za-z0-9._-]+/)+$", description="prefix of the photos in the store"
+    )
     skus: tuple[Sku, ...] = Field(min_length=1)
     photo_rules: tuple[PhotoRule, ...] = ()
-    scenes: tuple[str | Scene, ...] = Field(DEFAULT_SCENES, description="names of the library, or scenes of one's own")
+    scenes: tuple[str | Scene, ...] = Field(
+        DEFAULT_SCENES, description="names of the library, or scenes of one's own"
+    )
     channels: tuple[Name, ...] = DEFAULT_CHANNELS
     recipes: Recipes = Recipes()
     review: ReviewPolicy = ReviewPolicy()
@@ -66,5 +70,7 @@ class Catalog(Written):
         for sku in self.skus:
             missing = set(sku.scenes or ()) - known
             if missing:
-                raise ValueError(f"SKU {sku.sku!r} asks for scene {sorted(missing)[0]!r}; valid: {', '.join(sorted(known))}")
+                raise ValueError(
+                    f"SKU {sku.sku!r} asks for scene {sorted(missing)[0]!r}; valid: {', '.join(sorted(known))}"
+                )
         return self

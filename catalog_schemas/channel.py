@@ -31,13 +31,17 @@ class Slot(Written):
     name: Name
     role: Literal["main", "additional"]
     lanes: tuple[Lane, ...] = Field(description="lanes whose pictures may stand here")
-    view: str | None = Field(None, description="the photo's view; without one the largest sharp product photo serves")
+    view: str | None = Field(
+        None, description="the photo's view; without one the largest sharp product photo serves"
+    )
     ratio: tuple[int, int] = Field((1, 1), description="width : height of the file")
     preferred_width: int = Field(ge=16, le=10_000)
     min_width: int = Field(ge=16, le=10_000)
     count: int = Field(1, ge=1, le=20, description="pictures at most")
     background: Literal["white", "any"] = "any"
-    fill: float | None = Field(None, gt=0, le=1, description="product's longer relative side, share of the frame")
+    fill: float | None = Field(
+        None, gt=0, le=1, description="product's longer relative side, share of the frame"
+    )
     min_fill: float | None = Field(None, gt=0, le=1, description="refused below it")
     format: Literal["jpeg"] = "jpeg"
     max_bytes: int = Field(ge=1_000)
@@ -72,5 +76,7 @@ class Channel(Written):
         if len(set(names)) != len(names):
             raise ValueError(f"two slots share a name: {', '.join(names)}")
         if not self.generated and any(set(slot.lanes) - {"packshot"} for slot in self.slots):
-            raise ValueError(f"channel {self.name} bans generated pictures; its slots take lanes [packshot] only")
+            raise ValueError(
+                f"channel {self.name} bans generated pictures; its slots take lanes [packshot] only"
+            )
         return self

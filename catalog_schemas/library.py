@@ -32,5 +32,7 @@ def load_scene(name: str) -> Scene:
 def load_channel(name: str) -> Channel:
     """The channel of that name; ValueError names the valid ones."""
     if name not in channel_names():
-        raise ValueError(f"channel {name!r} does not ship with productshot; valid: {', '.join(channel_names())}")
+        raise ValueError(
+            f"channel {name!r} does not ship with productshot; valid: {', '.join(channel_names())}"
+        )
     return Channel.model_validate(yaml.safe_load((_HERE / "channels" / f"{name}.yaml").read_text("utf-8")))

@@ -10,6 +10,8 @@ from catalog_schemas.base import Written
 class NightSettings(Written):
     """How much one night may do."""
 
-    max_invalidated: float = Field(0.05, ge=0, le=1, description="share of finished SKUs that may be redone unasked")
+    max_invalidated: float = Field(
+        0.05, ge=0, le=1, description="share of finished SKUs that may be redone unasked"
+    )
     decode_seconds: float = Field(5.0, gt=0, le=60, description="a photo that decodes longer is refused")
     decode_memory_mb: int = Field(2_048, ge=256, description="memory cap of the decoding child process")

@@ -25,8 +25,12 @@ class PhotoRecipe(Written):
 class CutoutRecipe(Written):
     """How the product is cut out of a photo."""
 
-    model: str = Field("pocket-matte", description="pocket-matte, a rembg model name, or a path to an .onnx file")
-    band_px_per_1000: float = Field(12, gt=0, le=100, description="half width of the unknown band per 1,000 px")
+    model: str = Field(
+        "pocket-matte", description="pocket-matte, a rembg model name, or a path to an .onnx file"
+    )
+    band_px_per_1000: float = Field(
+        12, gt=0, le=100, description="half width of the unknown band per 1,000 px"
+    )
     solve_limit_px: int = Field(1024, ge=128, le=4096, description="the matte is solved at most at this size")
     min_confidence: float = Field(0.5, ge=0, le=1, description="below it the cutout needs a person")
 
@@ -51,7 +55,9 @@ class AdapterRecipe(Written):
     @model_validator(mode="after")
     def _prior_needs_images(self) -> AdapterRecipe:
         if self.prior_weight > 0 and self.prior_images == 0:
-            raise ValueError("prior_weight is above 0 but prior_images is 0; set prior_images or prior_weight: 0")
+            raise ValueError(
+                "prior_weight is above 0 but prior_images is 0; set prior_images or prior_weight: 0"
+            )
         return self
 
 
@@ -71,7 +77,9 @@ class GateRecipe(Written):
     """Limits of the gates; changing one re-judges stored numbers and renders nothing."""
 
     max_expansion: float = Field(0.15, gt=0, description="growth of the product area, share of the reference")
-    max_delta_e: float = Field(3.0, gt=0, description="median CIEDE2000 inside the product, keep and packshot")
+    max_delta_e: float = Field(
+        3.0, gt=0, description="median CIEDE2000 inside the product, keep and packshot"
+    )
     max_draw_delta_e: float = Field(12.0, gt=0, description="CIEDE2000 between mean product colours, draw")
 
 

@@ -34,8 +34,12 @@ class Scene(Written):
 
     name: Name
     lane: Lane = "keep"
-    prompt: str = Field("", max_length=300, description="what the model paints; slots {noun} and {token} in draw only")
-    scene_prompt: str = Field("", max_length=300, description="the same place without a product; keep paints this")
+    prompt: str = Field(
+        "", max_length=300, description="what the model paints; slots {noun} and {token} in draw only"
+    )
+    scene_prompt: str = Field(
+        "", max_length=300, description="the same place without a product; keep paints this"
+    )
     negative_prompt: str = Field("", max_length=300)
     placement: Placement = Placement()
     shadow: Shadow = Shadow()
@@ -53,5 +57,7 @@ class Scene(Written):
         rest = re.sub(r"\{[a-z]+\}", "", text)
         bad = sorted(set(re.findall(r"[<>()\[\]{}|\\:^]", rest)))
         if bad:
-            raise ValueError(f"prompt has {' '.join(bad)}, which some models read as commands; use plain words")
+            raise ValueError(
+                f"prompt has {' '.join(bad)}, which some models read as commands; use plain words"
+            )
         return text

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from catalog_schemas import Catalog, Channel, Scene, load_channel, load_scene
+from catalog_schemas import Catalog, Channel, Scene, Slot, load_channel, load_scene
 from productshot.errors import ConfigInvalid, InputRefused
 
 CSV_COLUMNS = ("sku", "noun", "group", "variant")
@@ -28,7 +28,9 @@ def load_catalog(path: Path) -> Catalog:
         try:
             data = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except yaml.YAMLError as error:
-            raise ConfigInvalid(f"catalog {path}", f"is not YAML: {error}", "", "mend the line named") from error
+            raise ConfigInvalid(
+                f"catalog {path}", f"is not YAML: {error}", "", "mend the line named"
+            ) from error
     if not isinstance(data, dict):
         raise ConfigInvalid(f"catalog {path}", "is not a mapping", "", "start from `productshot init PHOTOS`")
     try:
@@ -58,7 +60,9 @@ def scenes_of(catalog: Catalog) -> dict[str, Scene]:
         try:
             scene = load_scene(entry) if isinstance(entry, str) else entry
         except ValueError as error:
-            raise ConfigInvalid("catalog", str(error), "", "name a scene of the library or write one") from error
+            raise ConfigInvalid(
+                "catalog", str(error), "", "name a scene of the library or write one"
+            ) from error
         if scene.name in scenes:
             raise ConfigInvalid("catalog", f"names scene {scene.name!r} twice", "", "name each scene once")
         scenes[scene.name] = scene
@@ -93,8 +97,12 @@ def init_catalog(
     from productshot.photos import sku_problem
 
     if not photos.is_dir():
-        raise ConfigInvalid(f"photos {photos}", "is not a folder", "", "name a folder with one folder per SKU")
-    folders = sorted(path.name for path in photos.iterdir() if path.is_dir() and not path.name.startswith("."))
+        raise ConfigInvalid(
+            f"photos {photos}", "is not a folder", "", "name a folder with one folder per SKU"
+        )
+    folders = sorted(
+        path.name for path in photos.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
     unknown = sorted(set(nouns) - set(folders))
     if unknown:
         near = get_close_matches(unknown[0], folders, n=1, cutoff=0.0)
@@ -114,14 +122,19 @@ def init_catalog(
 def noun_missing(sku: str) -> InputRefused:
     """The refusal of a SKU without a class noun."""
     return InputRefused(
-        f"SKU {sku!r}", "has no class noun", "it is never guessed", "write noun: sneaker (say) in the catalog, or --noun SKU=NOUN"
+        f"SKU {sku!r}",
+        "has no class noun",
+        "it is never guessed",
+        "write noun: sneaker (say) in the catalog, or --noun SKU=NOUN",
     )
 
 
 def _read(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ConfigInvalid(f"{path}", f"has {path.stat().st_size} bytes", f"at most {MAX_BYTES}", "split it")
+            raise ConfigInvalid(
+                f"{path}", f"has {path.stat().st_size} bytes", f"at most {MAX_BYTES}", "split it"
+            )
         return path.read_text("utf-8-sig")
     except OSError as error:
         raise ConfigInvalid(f"{path}", f"cannot be read: {error.strerror}", "", "check the path") from error
@@ -143,4 +156,19 @@ def _rows(text: str, path: Path) -> list[dict[str, str]]:
         rows = [dict(zip(columns, row.values(), strict=False)) for row in reader]
     except csv.Error as error:
         raise ConfigInvalid(f"{path}", f"is not CSV: line {reader.line_num}: {error}") from error
-    return [{key: value.strip() for key, value in row.items() if key and value and value.strip()} for row in rows]
+    return [
+        {key: value.strip() for key, value in row.items() if key and value and value.strip()} for row in rows
+    ]
+
+
+def find_slot(channel: str, slot: str) -> tuple[Channel, Slot]:
+    """A shipped channel and its slot by name; ConfigInvalid names the valid ones."""
+    try:
+        found = load_channel(channel)
+    except ValueError as error:
+        raise ConfigInvalid("--channel", str(error)) from error
+    for one in found.slots:
+        if one.name == slot:
+            return found, one
+    names = ", ".join(one.name for one in found.slots)
+    raise ConfigInvalid(f"--slot {slot!r}", f"is no slot of {channel}", f"valid: {names}")

@@ -32,6 +32,7 @@ from PIL import (
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
+    UnidentifiedImageError,
     WebPImagePlugin,
     features,
 )
@@ -52,8 +53,8 @@ ACCEPTED = {
 """Types by Pillow's name, and the plugin whose import registers each."""
 
 MAGIC = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8", "JPEG"),
+    (b"\x89PNG", "PNG"),
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
     (b"II*\0", "TIFF"),
@@ -214,15 +215,13 @@ def check_size(image: Image.Image, limits: Limits) -> None:
 def unreadable(kind: str, error: BaseException) -> NoReturn:
     """Refuse a file that its decoder gave up on; "truncated" where it says so, MemoryError likewise."""
     reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    if isinstance(error, UnidentifiedImageError):
+        reason = "the header is damaged"  # Pillow's own message holds an address in memory
     if "out of memory" in reason:
         raise MemoryError from error
     if isinstance(error, EOFError) or "truncated" in reason.lower():
-        refuse("is truncated", f"the {kind} data ends early ({reason})", "upload the file again")
-    refuse(
-        f"cannot be decoded as {kind}",
-        f"the decoder says: {reason}",
-        "open and save it again, or send the original",
-    )
+        refuse("is truncated", f"the {kind} data ends early", "upload the file again")
+    refuse(f"cannot be decoded as {kind}", f"the decoder says: {reason}", "open and save it again")
 
 
 def to_8_bit(image: Image.Image) -> Image.Image:
@@ -284,6 +283,8 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, str]:
             return image.convert("RGB"), "srgb"
         if space == "RGB" and image.mode == "L":
             image = image.convert("RGB")
+        if space == "GRAY" and image.mode == "RGB" and len({band.tobytes() for band in image.split()}) == 1:
+            image = image.getchannel("R")  # Pillow opens 16-bit grey with alpha as RGBA
         if {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space) != image.mode:
             return image.convert("RGB"), "ignored"
         return convert_profile(image, profile), "converted"
@@ -309,9 +310,9 @@ def convert_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Im
 def ai_source_of(data: bytes, xmp: bytes | str | None) -> str | None:
     """The DigitalSourceType URI by which the photo says that AI made it or a part of it, or None.
 
-    Read from XMP (the packet that Pillow unpacked, and any in the file's plain bytes) and from a C2PA manifest,
-    as a byte search for the URI behind the first JUMBF box; its signature is not checked. No XML is parsed, so
-    no entity is ever expanded. Of several statements the strongest counts.
+    Read from XMP (the packet that Pillow unpacked, and any in the file's plain bytes) and from a C2PA
+    manifest, as a byte search for the URI behind the first JUMBF box; its signature is not checked. No XML is
+    parsed, so no entity is ever expanded. Of several statements the strongest counts.
     """
     packet = xmp.encode() if isinstance(xmp, str) else xmp or b""
     said = XMP_SOURCE.findall(packet.replace(b"\0", b""))

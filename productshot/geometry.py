@@ -56,7 +56,11 @@ def frame_for(ratio: tuple[int, int], master: Box, plate: Size) -> Box:
     """
     width, height = ratio
     side = master.size.width
-    want = Size(side, round(side * height / width)) if height >= width else Size(round(side * width / height), side)
+    want = (
+        Size(side, round(side * height / width))
+        if height >= width
+        else Size(round(side * width / height), side)
+    )
     if want.width > plate.width or want.height > plate.height:
         want = fit_inside(want, plate)
     middle_x, middle_y = (master.left + master.right) // 2, (master.top + master.bottom) // 2

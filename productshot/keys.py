@@ -18,7 +18,9 @@ def digest_bytes(data: bytes) -> str:
 
 def canonical_json(value: Any) -> bytes:
     """One spelling per value: sorted keys, no spaces, UTF-8; NaN refused with ValueError."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def digest_json(value: Any) -> str:
@@ -28,7 +30,9 @@ def digest_json(value: Any) -> str:
 
 def stage_key(stage: str, parents: Iterable[str], recipe: Any) -> str:
     """The key of what a stage makes from these parents (digests, order kept) under this recipe (JSON-able)."""
-    return digest_json({"stage": stage, "format": STAGE_FORMATS[stage], "parents": list(parents), "recipe": recipe})
+    return digest_json(
+        {"stage": stage, "format": STAGE_FORMATS[stage], "parents": list(parents), "recipe": recipe}
+    )
 
 
 def data_key(sku: str, stage: str, digest: str, ext: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -42,6 +43,9 @@ RECORD_TYPES: dict[str, type[Record]] = {
     "assets": Asset,
 }
 
+NAMES_OF_PHOTOS = {"key", "role", "view", "photo"}
+"""Recipe fields that follow the shop's file names, not a recipe that a person set."""
+
 log = logging.getLogger(__name__)
 
 
@@ -61,8 +65,11 @@ class Task(NamedTuple):
 class Ledger:
     """Markers and data of one store, with the state shards of the SKUs at hand."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float] = time.perf_counter) -> None:
         self.store = store
+        self.written: Counter[str] = Counter()  # bytes of data per stage
+        self.seconds: dict[str, list[float]] = defaultdict(list)  # per stage, of each output made in this run
+        self._clock = clock
         self.made: Counter[str] = Counter()  # outputs per stage that this run made
         self.adopted: Counter[str] = Counter()  # outputs per stage that were there already
         self._markers: dict[str, dict[str, Any]] = {}
@@ -82,10 +89,17 @@ class Ledger:
                 return None
         return _outcome(task.stage, self._markers[name])
 
-    def known(self, task: Task) -> Record | Refusal | None:
-        """As `find`, from the state shards alone: reads nothing from the store."""
-        marker = self._markers.get(marker_key(task.sku, task.stage, task.key))
-        return None if marker is None else _outcome(task.stage, marker)
+    def cause(self, task: Task) -> str:
+        """Why this task is work, from the markers at hand: "new", "photos changed" or "recipe changed: <fields>"."""
+        stage = f"work/{task.sku}/{task.stage}/"
+        others = [marker for name, marker in self._markers.items() if name.startswith(stage)]
+        for marker in others:
+            if tuple(marker["parents"]) == task.parents:
+                fields = sorted(set(differing(marker["recipe"], task.recipe)) - NAMES_OF_PHOTOS)
+                if marker["format"] != STAGE_FORMATS[task.stage]:
+                    fields.append("format of the stage")
+                return f"recipe changed: {', '.join(fields)}" if fields else "photos changed"
+        return "photos changed" if others else "new"
 
     def once(self, task: Task, make: Callable[[], Record]) -> Record | Refusal:
         """The task's outcome: found, or made now and marked done.
@@ -97,11 +111,14 @@ class Ledger:
         if done is not None:
             self.adopted[task.stage] += 1
             return done
+        began = self._clock()
         try:
             outcome: Record | Refusal = make()
         except InputRefused as error:
             outcome = Refusal.of(task.sku, task.stage, error)
-        return self.commit(task, outcome)
+        outcome = self.commit(task, outcome)
+        self.seconds[task.stage].append(self._clock() - began)
+        return outcome
 
     def commit(self, task: Task, outcome: Record | Refusal) -> Record | Refusal:
         """Write the marker; the loser of a race gets the winner's outcome."""
@@ -131,8 +148,13 @@ class Ledger:
     def put_data(self, sku: str, stage: str, data: bytes, ext: str, content_type: str) -> str:
         """Store data under its digest and return the digest; twice the same bytes is once."""
         digest = digest_bytes(data)
-        self.store.put(data_key(sku, stage, digest, ext), data, content_type)
+        self.put(stage, data_key(sku, stage, digest, ext), data, content_type)
         return digest
+
+    def put(self, stage: str, key: str, data: bytes, content_type: str) -> None:
+        """Store a stage's data at a key of its own."""
+        self.store.put(key, data, content_type)
+        self.written[stage] += len(data)
 
     def data(self, sku: str, stage: str, digest: str, ext: str) -> bytes:
         """The bytes with that digest, verified; InputRefused when they are not what was written."""
@@ -204,6 +226,11 @@ class Ledger:
             if self._loaded.get(shard) != data:
                 self.store.put(f"state/{shard}.jsonl.zst", data, "application/zstd")
                 self._loaded[shard] = data
+
+
+def differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """The fields in which two recipes differ."""
+    return [name for name in {*before, *after} if before.get(name) != after.get(name)]
 
 
 def _line(key: str, sku: str, entry: dict[str, Any]) -> bytes:

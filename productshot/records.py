@@ -128,7 +128,9 @@ class Refusal(Record):
     @classmethod
     def of(cls, sku: str, stage: str, error: ProductshotError) -> Refusal:
         """The refusal that says what the error says."""
-        return cls(sku=sku, stage=stage, item=error.item, value=error.value, limit=error.limit, remedy=error.remedy)
+        return cls(
+            sku=sku, stage=stage, item=error.item, value=error.value, limit=error.limit, remedy=error.remedy
+        )
 
     def __str__(self) -> str:
         return str(ProductshotError(self.item, self.value, self.limit, self.remedy))

@@ -38,7 +38,6 @@ class AssetJob(NamedTuple):
     index: int
     picture: Judged
     scene: Scene
-    approved: bool  # by a person
 
 
 def asset_task(job: AssetJob, recipe: AssetRecipe) -> Task:
@@ -66,7 +65,11 @@ def make_assets(
         outcome = ledger.once(task, lambda: _make(job, recipe, ledger))  # noqa: B023
         assert isinstance(outcome, (Asset, Refusal))
         yield outcome
-        report(Progress("assets", done, len(jobs), f"{job.picture.render.sku}/{job.channel.name}/{job.slot.name}"))
+        report(
+            Progress(
+                "assets", done, len(jobs), f"{job.picture.render.sku}/{job.channel.name}/{job.slot.name}"
+            )
+        )
 
 
 def _make(job: AssetJob, recipe: AssetRecipe, ledger: Ledger) -> Asset:
@@ -106,24 +109,25 @@ def _make(job: AssetJob, recipe: AssetRecipe, ledger: Ledger) -> Asset:
         source_type=uri,
     )
     manifest = asset_manifest(asset, render, job.picture.measures, verdicts, recipe)
-    ledger.store.put(key, data, "image/jpeg")
+    ledger.put("assets", key, data, "image/jpeg")
     ledger.store.put(f"{key}.json", canonical_json(manifest), "application/json")
     return asset
 
 
-def publish(
-    sku: str, channel: Channel, assets: Mapping[str, Sequence[Asset]], ledger: Ledger
-) -> bool:
+def publish(sku: str, channel: Channel, assets: Mapping[str, Sequence[Asset]], ledger: Ledger) -> bool:
     """Point slots.json at these assets (slot name -> assets in order); True when that changed anything.
 
-    One put swaps all slots of a channel; what stood there before is kept as `previous`, for a rollback.
+    One put swaps all slots of a channel; what stood there before is kept as `previous`, for a rollback. A slot for
+    which nothing was accepted keeps what it shows: published files stay until replaced.
     """
     name = f"catalog/{channel.name}/{sku}/slots.json"
-    slots = {slot.name: [asset.key for asset in assets.get(slot.name, ())] for slot in channel.slots}
     before = published(sku, channel.name, ledger)
-    if before is not None and before["slots"] == slots:
-        return False
-    if before is None and not any(slots.values()):
+    shown = before["slots"] if before else {}
+    slots = {
+        slot.name: [asset.key for asset in assets.get(slot.name, ())] or shown.get(slot.name, [])
+        for slot in channel.slots
+    }
+    if slots == shown or not any(slots.values()):
         return False
     after = {"channel": channel.name, "sku": sku, "slots": slots, "previous": before and before["slots"]}
     ledger.store.put(name, canonical_json(after), "application/json")

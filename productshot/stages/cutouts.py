@@ -53,7 +53,9 @@ def _cut(
 
     decoded = decoder.pixels(ledger.verified(photo.key, photo.digest), photo.key, photo_recipe)
     if photo.mask_key and photo.mask_digest:
-        mask = decoder.pixels(ledger.verified(photo.mask_key, photo.mask_digest), photo.mask_key, photo_recipe)
+        mask = decoder.pixels(
+            ledger.verified(photo.mask_key, photo.mask_digest), photo.mask_key, photo_recipe
+        )
         if size_of(mask.rgb) != size_of(decoded.rgb):
             raise InputRefused(
                 photo.mask_key,

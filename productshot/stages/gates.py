@@ -30,7 +30,9 @@ class Judged(NamedTuple):
 
 def gate_task(render: Render, model_digest: str) -> Task:
     """What the stage measures: the picture and its cutout, seen by the cutout model."""
-    return Task(render.sku, "gates", (render.key, render.digest, render.cutout.digest), {"model": model_digest})
+    return Task(
+        render.sku, "gates", (render.key, render.digest, render.cutout.digest), {"model": model_digest}
+    )
 
 
 def measure_renders(
@@ -118,5 +120,7 @@ def judge_render(
             remedy="look at the cutout; approve, or add <name>.mask.png beside the photo",
         )
     if policy.policy == "person" or (render.lane == "draw" and policy.draw == "person"):
-        return Verdict(status="person", gate="review_policy", value=f"lane {render.lane}", limit="a person decides")
+        return Verdict(
+            status="person", gate="review_policy", value=f"lane {render.lane}", limit="a person decides"
+        )
     return Verdict(status="accepted")

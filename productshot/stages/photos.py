@@ -64,7 +64,11 @@ def photo_task(source: PhotoSource, recipe: PhotoRecipe, ledger: Ledger) -> Task
 
 
 def measure_photos(
-    sources: Sequence[PhotoSource], recipe: PhotoRecipe, ledger: Ledger, decoder: Decoder, report: ReportProgress
+    sources: Sequence[PhotoSource],
+    recipe: PhotoRecipe,
+    ledger: Ledger,
+    decoder: Decoder,
+    report: ReportProgress,
 ) -> Iterator[Photo | Refusal]:
     """One outcome per source, in order; the same bytes twice in a SKU are refused the second time."""
     seen: dict[tuple[str, str], str] = {}
@@ -79,7 +83,9 @@ def measure_photos(
         if first == source.listed.key:
             yield _measured(task, source, recipe, ledger, decoder)
         else:
-            double = InputRefused(source.listed.key, f"is the same file as {first}", "", "one of them is enough")
+            double = InputRefused(
+                source.listed.key, f"is the same file as {first}", "", "one of them is enough"
+            )
             yield Refusal.of(source.sku, "photos", double)
         report(Progress("photos", done, len(sources), source.listed.key))
 

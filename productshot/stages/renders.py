@@ -33,9 +33,7 @@ class RenderJob(NamedTuple):
 
 def ratios_of(channels: Sequence[Channel], lane: str) -> tuple[tuple[int, int], ...]:
     """The shapes (width, height) that the channels' slots ask of a lane, each once, sorted."""
-    return tuple(
-        sorted({slot.ratio for channel in channels for slot in channel.slots if lane in slot.lanes})
-    )
+    return tuple(sorted({slot.ratio for channel in channels for slot in channel.slots if lane in slot.lanes}))
 
 
 def jobs_of(

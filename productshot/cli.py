@@ -1,0 +1,516 @@
+"""The commands. Each is a few lines over the library; heavy imports happen inside the command that needs them.
+
+Exit codes: 0 done; 1 check, cutout: something was refused (night, sku with --strict too); 2 bad input, one readable
+line; 3 the store or server is unavailable: run it again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from productshot import __version__
+from productshot.errors import (
+    ConfigInvalid,
+    InputRefused,
+    ProductshotError,
+    StorageMissing,
+    StorageRefused,
+    StorageUnavailable,
+)
+
+if TYPE_CHECKING:
+    from catalog_schemas import Catalog
+    from productshot.progress import Progress, ReportProgress
+    from productshot.report import Written
+    from productshot.store import Store
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+review_app = typer.Typer(no_args_is_help=True, help="Pictures that wait for a person.")
+models_app = typer.Typer(no_args_is_help=True, help="Base models, ControlNets and cutout models.")
+app.add_typer(review_app, name="review")
+app.add_typer(models_app, name="models")
+
+CatalogFile = Annotated[Path, typer.Argument(help="the catalog: .yaml or .csv")]
+StoreUrl = Annotated[str, typer.Option("--store", help="a folder or s3://bucket/prefix")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+Strict = Annotated[bool, typer.Option("--strict", help="exit 1 when anything was refused")]
+
+
+def main() -> None:
+    """Entry point: runs a command and turns a typed error into one line and its exit code."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        app()
+    except ProductshotError as error:
+        if "--json" in sys.argv:
+            print(json.dumps({"error": type(error).__name__, "told": str(error)}))
+        print(f"productshot: {error}", file=sys.stderr)
+        storage = (StorageUnavailable, StorageMissing, StorageRefused)
+        raise SystemExit(3 if isinstance(error, storage) else 2) from None
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    if version:
+        print(f"productshot {__version__}")
+        raise typer.Exit
+
+
+# -- the catalog ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def init(
+    photos: Annotated[Path, typer.Argument(help="a folder with one folder of photos per SKU")],
+    out: Annotated[Path, typer.Option(help="the catalog file to write")],
+    nouns: Annotated[Path | None, typer.Option(help="csv with the columns sku,noun")] = None,
+    noun: Annotated[list[str] | None, typer.Option(help="SKU=NOUN, may be repeated")] = None,
+    store: Annotated[str | None, typer.Option(help="copy the photos into this store as well")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a catalog file from a folder per SKU; a SKU without a noun is refused, never guessed."""
+    import yaml
+
+    from productshot.catalog import init_catalog, read_nouns
+
+    known = read_nouns(nouns) if nouns else {}
+    known |= dict(_pair(text) for text in noun or [])
+    data, refused = init_catalog(photos, known, _ask_noun)
+    if not data["skus"]:
+        raise ConfigInvalid(
+            f"photos {photos}", "give no usable SKU", "", str(refused[0]) if refused else "add folders"
+        )
+    copied = _copy_photos(photos, [sku["sku"] for sku in data["skus"]], store) if store else 0
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")
+    told = {
+        "catalog": str(out),
+        "skus": len(data["skus"]),
+        "photos_copied": copied,
+        "refused": [str(r) for r in refused],
+    }
+    _tell(as_json, told, f"{out}: {len(data['skus'])} SKUs" + (f", {copied} photos copied" if store else ""))
+    _tell_refusals(as_json, told["refused"])
+
+
+def _pair(text: str) -> tuple[str, str]:
+    sku, equals, noun = text.partition("=")
+    if not (sku and equals and noun):
+        raise ConfigInvalid(f"--noun {text!r}", "is not SKU=NOUN", "", "write --noun mug-1=mug")
+    return sku, noun
+
+
+def _ask_noun(sku: str) -> str | None:
+    if not sys.stdin.isatty():
+        return None
+    answer: str = typer.prompt(
+        f"class noun of {sku} (as sneaker; empty leaves it out)", default="", show_default=False
+    )
+    return answer.strip() or None
+
+
+def _copy_photos(photos: Path, skus: list[str], store: str) -> int:
+    from mimetypes import guess_type
+
+    from productshot.store import open_store
+
+    target = open_store(store)
+    files = [path for sku in skus for path in sorted((photos / sku).iterdir()) if path.is_file()]
+    for path in files:
+        kind = guess_type(path.name)[0] or "application/octet-stream"
+        target.put(f"photos/{path.parent.name}/{path.name}", path.read_bytes(), kind)
+    return len(files)
+
+
+@app.command()
+def plan(catalog: CatalogFile, store: StoreUrl, as_json: AsJson = False) -> None:
+    """What a night would do and why, per SKU and stage, with estimated cost and bytes; does nothing."""
+    from productshot.night import Night
+    from productshot.plan import plan_night
+    from productshot.progress import silent
+    from productshot.review import last_report
+
+    loaded, opened = _open(catalog, store, probe=False)
+    with Night(loaded, opened, silent) as night:
+        planned = plan_night(night, last_report(opened))
+        refused = [str(refusal) for one in night.skus.values() for refusal in one.refusals]
+    if as_json:
+        print(json.dumps({**planned.as_json(), "refused": refused}))
+        return
+    for work in planned.work:
+        print(f"{work.sku:24s} {work.stage:10s} {work.count:4d}  {work.cause}")
+    _tell_refusals(False, refused)
+    total = sum(work.count for work in planned.work)
+    print(
+        f"{total} outputs at most, about {planned.seconds:.0f} s and {planned.bytes / 1e6:.1f} MB ({planned.basis})"
+        if total
+        else "nothing to do"
+    )
+
+
+@app.command()
+def night(
+    catalog: CatalogFile,
+    store: StoreUrl,
+    redo: Annotated[
+        bool, typer.Option("--redo", help="redo finished SKUs after a changed recipe or model")
+    ] = False,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """One night: everything that is missing is made, checked and published; run again, it resumes."""
+    _run(catalog, store, None, redo, strict, as_json)
+
+
+@app.command()
+def sku(
+    sku: Annotated[str, typer.Argument(help="one SKU of the catalog")],
+    catalog: CatalogFile,
+    store: StoreUrl,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """One SKU now."""
+    _run(catalog, store, sku, True, strict, as_json)
+
+
+def _run(catalog: Path, store: str, only: str | None, redo: bool, strict: bool, as_json: bool) -> None:
+    from productshot.run import run_night
+
+    loaded, opened = _open(catalog, store)
+    chosen = None if only is None else _chosen(loaded, [only])
+    with _progress() as report:
+        written = run_night(loaded, opened, report, only=chosen, redo=redo)
+    _tell_night(written, opened, as_json)
+    counts = written.report["counts"]
+    if strict and counts["refusals"] + counts["gate_refusals"]:
+        raise typer.Exit(1)
+
+
+def _chosen(catalog: Catalog, names: list[str]) -> list[str]:
+    from difflib import get_close_matches
+
+    known = [one.sku for one in catalog.skus]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.0)
+            raise ConfigInvalid(f"SKU {name!r}", "is not in the catalog", "", f"did you mean {near[0]!r}?")
+    return names
+
+
+def _tell_night(written: Written, store: Store, as_json: bool) -> None:
+    page = store.url(written.html_key, 7 * 24 * 3600)
+    if as_json:
+        print(json.dumps({**written.report, "html": page}))
+        return
+    report, counts = written.report, written.report["counts"]
+    for one in report["skus"]:
+        for refusal in one["refusals"]:
+            print(f"refused  {refusal['told']}")
+    print(
+        f"night {report['night']}: {counts['done']} of {counts['skus']} SKUs have assets, {counts['assets']} assets, "
+        f"{counts['person']} pictures need a person, {counts['refusals']} refusals, {report['seconds']} s"
+    )
+    print(f"report: {page}")
+
+
+# -- single stages -------------------------------------------------------------------------------------------
+
+ChosenSkus = Annotated[list[str] | None, typer.Option("--sku", help="a SKU, may be repeated; default: all")]
+
+
+@app.command()
+def train(catalog: CatalogFile, store: StoreUrl, skus: ChosenSkus = None, as_json: AsJson = False) -> None:
+    """Train the adapters of chosen SKUs (photos and cutouts first, where they are missing)."""
+    _stages(catalog, store, skus, ("photos", "cutouts", "adapters"), as_json)
+
+
+@app.command()
+def render(catalog: CatalogFile, store: StoreUrl, skus: ChosenSkus = None, as_json: AsJson = False) -> None:
+    """Render and judge the scenes of chosen SKUs (earlier stages first, where they are missing)."""
+    _stages(catalog, store, skus, ("photos", "cutouts", "adapters", "renders"), as_json)
+
+
+def _stages(catalog: Path, store: str, skus: list[str] | None, steps: tuple[str, ...], as_json: bool) -> None:
+    from productshot.night import Night
+
+    loaded, opened = _open(catalog, store)
+    with _progress() as report, Night(loaded, opened, report, _chosen(loaded, skus) if skus else None) as run:
+        for step in steps:
+            getattr(run, step)()
+        made = {step: run.ledger.made[step] for step in steps}
+        found = {step: run.ledger.adopted[step] for step in steps}
+        refused = [str(refusal) for one in run.skus.values() for refusal in one.refusals]
+    _tell(as_json, {"made": made, "found": found, "refused": refused}, f"made {made}, found done {found}")
+    _tell_refusals(as_json, refused)
+
+
+@app.command()
+def cutout(
+    files: Annotated[list[Path], typer.Argument(help="pictures")],
+    out: Annotated[Path, typer.Option(help="folder for <name>.png (RGBA)")],
+    model: Annotated[
+        str, typer.Option(help="pocket-matte, a rembg model name, or an .onnx file")
+    ] = "pocket-matte",
+    as_json: AsJson = False,
+) -> None:
+    """Cut the product out of pictures: <name>.png (RGBA, full frame) each, with its confidence."""
+    from catalog_schemas import CutoutRecipe, NightSettings, PhotoRecipe
+    from productshot.cutout import cut_out, open_session
+    from productshot.photos import Decoder
+    from productshot.pixels import png_bytes
+
+    recipe, settings = CutoutRecipe(model=model), NightSettings()
+    session = open_session(model)
+    out.mkdir(parents=True, exist_ok=True)
+    told: list[dict[str, Any]] = []
+    with Decoder(seconds=settings.decode_seconds, memory_mb=settings.decode_memory_mb) as decoder:
+        for file in files:
+            try:
+                decoded = decoder.pixels(_bytes(file), str(file), PhotoRecipe(min_side_px=16))
+                cut = cut_out(decoded.rgb, session, recipe, item=str(file))
+            except InputRefused as error:
+                told.append({"file": str(file), "refused": str(error)})
+                continue
+            target = out / f"{file.stem}.png"
+            target.write_bytes(png_bytes(cut.rgba))
+            told.append(
+                {"file": str(file), "png": str(target), "confidence": round(float(cut.confidence), 3)}
+            )
+    _tell(as_json, told, "\n".join(_cutout_line(one) for one in told))
+    if any("refused" in one for one in told):
+        raise typer.Exit(1)
+
+
+def _cutout_line(one: dict[str, Any]) -> str:
+    return (
+        f"refused  {one['refused']}"
+        if "refused" in one
+        else f"{one['png']}  confidence {one['confidence']:.2f}"
+    )
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="picture files, ours or not")],
+    channel: Annotated[str, typer.Option(help="amazon, google, zalando")],
+    slot: Annotated[str, typer.Option(help="main, additional")],
+    as_json: AsJson = False,
+) -> None:
+    """The channel's rules for picture files, one verdict a line."""
+    from productshot.assets import check as check_file
+    from productshot.catalog import find_slot
+
+    found, wanted = find_slot(channel, slot)
+    told = [
+        {"file": str(file), **verdict._asdict()}
+        for file in files
+        for verdict in check_file(_bytes(file), found, wanted)
+    ]
+    _tell(as_json, told, "\n".join(_check_line(one) for one in told))
+    if any(one["status"] == "refused" for one in told):
+        raise typer.Exit(1)
+
+
+def _check_line(one: dict[str, Any]) -> str:
+    parts = [one["value"], one["limit"], one["remedy"] if one["status"] == "refused" else ""]
+    return f"{one['file']}  {one['rule']:20s} {one['status']:12s} {'; '.join(part for part in parts if part)}"
+
+
+# -- review --------------------------------------------------------------------------------------------------
+
+
+@review_app.command("list")
+def review_list(store: StoreUrl, as_json: AsJson = False) -> None:
+    """The pictures of the last night that wait for a person."""
+    from productshot.review import pending
+    from productshot.store import open_store
+
+    waiting = pending(open_store(store, probe=False))
+    lines = [
+        f"{one['render'][:12]}  {one['sku']}  {one['scene']} ({one['lane']})  {one['verdict']['gate']}: {one['verdict']['value']}"
+        for one in waiting
+    ]
+    _tell(as_json, waiting, "\n".join(lines) or "nothing waits")
+
+
+RenderName = Annotated[str, typer.Argument(help="the render, or the first digits that `review list` shows")]
+Reviewer = Annotated[str, typer.Option(help="your name; it is kept with the decision")]
+Reason = Annotated[str, typer.Option(help="why")]
+
+
+@review_app.command()
+def approve(
+    render: RenderName, store: StoreUrl, reviewer: Reviewer, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Approve a waiting picture; the next night (or `productshot sku`) publishes it."""
+    _decide("approve", render, store, reviewer, reason, as_json)
+
+
+@review_app.command()
+def reject(
+    render: RenderName, store: StoreUrl, reviewer: Reviewer, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Reject a waiting picture; it is never published."""
+    _decide("reject", render, store, reviewer, reason, as_json)
+
+
+def _decide(decision: str, render: str, store: str, reviewer: str, reason: str, as_json: bool) -> None:
+    from catalog_schemas import ReviewDecision
+    from productshot.review import decide, find_pending
+    from productshot.run import utc_now
+    from productshot.store import open_store
+
+    opened = open_store(store)
+    entry = find_pending(opened, render)
+    said = ReviewDecision.model_validate(
+        {
+            "sku": entry["sku"],
+            "render": entry["render"],
+            "decision": decision,
+            "reviewer": reviewer,
+            "reason": reason,
+        }
+    )
+    key = decide(opened, said, utc_now())
+    _tell(as_json, {"decision": key}, f"{decision}: {entry['sku']} {entry['scene']} by {reviewer}")
+
+
+# -- models, machine, schemas --------------------------------------------------------------------------------
+
+
+@models_app.command("list")
+def models_list(as_json: AsJson = False) -> None:
+    """The models that ship with productshot: where they are, size, digest, licence."""
+    from productshot.pocket.files import shipped_models
+
+    told = [one._asdict() | {"path": str(one.path)} for one in shipped_models()]
+    lines = [
+        f"{one['name']:20s} {one['bytes'] / 1e6:6.1f} MB  {one['licence']}  {one['path']}" for one in told
+    ]
+    _tell(as_json, told, "\n".join(lines))
+
+
+@models_app.command("verify")
+def models_verify(as_json: AsJson = False) -> None:
+    """Compare every shipped weight file with its released digest."""
+    from productshot.pocket.files import shipped_models, verify
+
+    names = [one.name for one in shipped_models()]
+    for one in shipped_models():
+        verify(one.path)
+    _tell(as_json, {"verified": names}, f"{', '.join(names)}: as released")
+
+
+@app.command()
+def schema(out: Annotated[Path | None, typer.Option(help="folder; default: stdout")] = None) -> None:
+    """JSON Schemas of everything people write."""
+    from catalog_schemas import Catalog, Channel, ReviewDecision, Scene
+
+    schemas = {
+        model.__name__.lower(): model.model_json_schema()
+        for model in (Catalog, Channel, Scene, ReviewDecision)
+    }
+    if out is None:
+        print(json.dumps(schemas, indent=2))
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in schemas.items():
+        (out / f"{name}.schema.json").write_text(json.dumps(text, indent=2) + "\n", "utf-8")
+
+
+@app.command()
+def doctor(
+    store: Annotated[str | None, typer.Option(help="a store to try")] = None, as_json: AsJson = False
+) -> None:
+    """What this machine can do: devices, models, store, Prefect, and what is missing."""
+    from productshot.doctor import examine
+
+    findings = examine(store)
+    lines = [f"{'ok     ' if one.good else 'missing'}  {one.what}: {one.told}" for one in findings]
+    _tell(as_json, [one._asdict() for one in findings], "\n".join(lines))
+
+
+@app.command()
+def up(
+    catalog: CatalogFile,
+    store: StoreUrl,
+    port: Annotated[int, typer.Option(help="of the Prefect server")] = 4200,
+    cron: Annotated[str, typer.Option(help="when the nightly run starts, UTC")] = "0 2 * * *",
+) -> None:
+    """Prefect on this machine: server, both deployments (nightly on a cron), until Ctrl-C."""
+    from flows.up import bring_up
+
+    _open(catalog, store)
+    bring_up(catalog.resolve(), store, port, cron)
+
+
+# -- shared --------------------------------------------------------------------------------------------------
+
+
+def _open(catalog: Path, store: str, probe: bool = True) -> tuple[Catalog, Store]:
+    from productshot.catalog import load_catalog
+    from productshot.store import open_store
+
+    return load_catalog(catalog), open_store(store, probe=probe)
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigInvalid(
+            f"file {file}", f"cannot be read: {error.strerror}", "", "check the path"
+        ) from error
+
+
+def _tell(as_json: bool, data: Any, text: str) -> None:
+    print(json.dumps(data) if as_json else text)
+
+
+def _tell_refusals(as_json: bool, refused: list[str]) -> None:
+    if not as_json:
+        for line in refused:
+            print(f"refused  {line}")
+
+
+@contextmanager
+def _progress() -> Iterator[ReportProgress]:
+    """Bars on a terminal, one per stage; silence elsewhere."""
+    from productshot.progress import silent
+
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description:10s}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[item]}"),
+    )
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        rows: dict[str, Any] = {}
+
+        def report(progress: Progress) -> None:
+            if progress.stage not in rows:
+                rows[progress.stage] = bars.add_task(progress.stage, total=progress.total, item="")
+            bars.update(
+                rows[progress.stage], completed=progress.done, total=progress.total, item=progress.item
+            )
+
+        yield report

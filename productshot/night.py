@@ -1,0 +1,301 @@
+"""One night over a catalog: stage after stage, each for all SKUs, every outcome kept for the report.
+
+The methods of Night are the steps, in order; the CLI calls them one after the other, a Prefect flow wraps each in a
+task. Each step finds what is done and makes what is missing, so a step (or a whole night) that is run again resumes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from catalog_schemas import Catalog, Channel, ReviewDecision, Scene, Sku
+from productshot.catalog import channels_of, noun_missing, scenes_of
+from productshot.errors import InputRefused
+from productshot.ledger import Ledger
+from productshot.models import Models
+from productshot.photos import Decoder, sku_problem
+from productshot.progress import ReportProgress
+from productshot.records import Adapter, Asset, Cutout, Photo, Refusal, Render
+from productshot.review import decisions_of, with_decision
+from productshot.stages.assets import AssetJob, make_assets, publish
+from productshot.stages.cutouts import choose_cutout, cut_out_photos
+from productshot.stages.gates import Judged, judge_render, measure_renders
+from productshot.stages.photos import find_photos, measure_photos, product_photos
+from productshot.stages.renders import RenderJob, fallback_of, jobs_of, render_jobs
+from productshot.store import Store
+
+LANES_WITH_ADAPTER = ("draw",)
+
+
+@dataclass
+class SkuNight:
+    """What this night knows of one SKU."""
+
+    sku: Sku
+    scenes: dict[str, Scene]
+    photos: list[Photo] = field(default_factory=list)
+    cutouts: list[Cutout] = field(default_factory=list)
+    adapter: Adapter | None = None
+    judged: list[Judged] = field(default_factory=list)
+    assets: list[Asset] = field(default_factory=list)
+    published: list[str] = field(default_factory=list)  # channels whose slots.json changed
+    fallbacks: list[str] = field(default_factory=list)  # draw scenes that are shown in the keep lane
+    refusals: list[Refusal] = field(default_factory=list)
+
+    @property
+    def pending(self) -> list[Judged]:
+        """Pictures that wait for a person."""
+        return [judged for judged in self.judged if judged.verdict.status == "person"]
+
+
+class Night:
+    """A run over some or all SKUs of a catalog. Use as a context manager: it owns the decoder's child process."""
+
+    def __init__(
+        self, catalog: Catalog, store: Store, report: ReportProgress, only: Sequence[str] | None = None
+    ) -> None:
+        self.catalog = catalog
+        self.scenes = scenes_of(catalog)
+        self.channels = channels_of(catalog)
+        self.ledger = Ledger(store)
+        self.models = Models(catalog.recipes)
+        self.report = report
+        settings = catalog.night
+        self.decoder = Decoder(seconds=settings.decode_seconds, memory_mb=settings.decode_memory_mb)
+        wanted = [sku for sku in catalog.skus if only is None or sku.sku in only]
+        self._said: dict[str, dict[str, ReviewDecision]] = {}
+        self.skus = {sku.sku: SkuNight(sku, self._scenes_of(sku)) for sku in wanted}
+
+    def __enter__(self) -> Night:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.decoder.close()
+
+    def _scenes_of(self, sku: Sku) -> dict[str, Scene]:
+        return {name: self.scenes[name] for name in self.scenes if sku.scenes is None or name in sku.scenes}
+
+    def _usable(self) -> Iterator[SkuNight]:
+        """SKUs that have at least one cutout."""
+        return (one for one in self.skus.values() if one.cutouts)
+
+    # -- the steps -------------------------------------------------------------------------------------------
+
+    def photos(self) -> None:
+        """Find and measure the photos of every SKU with a sound name and a noun."""
+        sound = [one for one in self.skus.values() if self.is_sound(one)]
+        self.ledger.load_state(one.sku.sku for one in sound)
+        found = find_photos(self.catalog, [one.sku for one in sound], self.ledger.store)
+        sources = [source for one in sound for source in found[one.sku.sku]]
+        for outcome in measure_photos(
+            sources, self.catalog.recipes.photos, self.ledger, self.decoder, self.report
+        ):
+            self._keep(outcome)
+        for one in sound:
+            if not found[one.sku.sku]:
+                folder = f"{self.catalog.photos}{one.sku.sku}/"
+                self._refuse(
+                    one,
+                    "photos",
+                    InputRefused(f"SKU {one.sku.sku}", f"has no photo in {folder}", "", "add one"),
+                )
+        self.ledger.save_state()
+
+    def cutouts(self) -> None:
+        """Cut the product out of every product photo."""
+        photos = [photo for one in self.skus.values() for photo in product_photos(one.photos)]
+        recipes = self.catalog.recipes
+        for outcome in cut_out_photos(
+            photos, recipes.cutouts, recipes.photos, self.ledger, self.decoder, self.models, self.report
+        ):
+            self._keep(outcome)
+        self.ledger.save_state()
+
+    def adapters(self) -> None:
+        """Train the SKUs that have a scene whose lane uses an adapter."""
+        from productshot.stages.adapters import train_skus
+
+        wanted = [one for one in self._usable() if self._needs_adapter(one)]
+        recipes = self.catalog.recipes
+        cutouts = {one.sku.sku: self.for_training(one) for one in wanted}
+        for outcome in train_skus(
+            [one.sku for one in wanted],
+            cutouts,
+            recipes.adapters,
+            recipes.photos,
+            self.ledger,
+            self.decoder,
+            self.models,
+            self.report,
+        ):
+            self._keep(outcome)
+        self.ledger.save_state()
+
+    def renders(self) -> None:
+        """Paint and judge every scene; a draw scene without an accepted picture falls back to keep."""
+        jobs = [job for one in self._usable() for job in self.render_jobs(one)]
+        judged = self._paint([job for job in jobs if job.lane != "draw" or job.adapter])
+        again = [fallback_of(job, self._channels()) for job in missed(jobs, judged)]
+        for job in again:
+            self.skus[job.sku.sku].fallbacks.append(job.scene.name)
+        self._paint(again)
+        self.ledger.save_state()
+
+    def assets(self) -> None:
+        """Make the files of every slot and swap slots.json where they changed."""
+        jobs = [job for one in self._usable() for job in self.asset_jobs(one)]
+        for outcome in make_assets(jobs, self.catalog.recipes.assets, self.ledger, self.report):
+            self._keep(outcome)
+        for one in self.skus.values():
+            for channel in self._channels():
+                mine = [asset for asset in one.assets if asset.channel == channel.name]
+                by_slot = {slot.name: [a for a in mine if a.slot == slot.name] for slot in channel.slots}
+                if publish(one.sku.sku, channel, by_slot, self.ledger):
+                    one.published.append(channel.name)
+        self.ledger.save_state()
+
+    # -- what a step needs -----------------------------------------------------------------------------------
+
+    def _channels(self) -> list[Channel]:
+        return list(self.channels.values())
+
+    def is_sound(self, one: SkuNight) -> bool:
+        """Whether the SKU has a usable name and a noun; otherwise its refusal is filed."""
+        problem = sku_problem(one.sku.sku) or (None if one.sku.noun else noun_missing(one.sku.sku))
+        if problem:
+            self._refuse(one, "photos", problem)
+        return problem is None
+
+    def _needs_adapter(self, one: SkuNight) -> bool:
+        return any(scene.lane in LANES_WITH_ADAPTER for scene in one.scenes.values())
+
+    def for_training(self, one: SkuNight) -> list[Cutout]:
+        """Confident cutouts; where none is, all of them: the pictures go to a person anyway."""
+        limit = self.catalog.recipes.cutouts.min_confidence
+        return [cutout for cutout in one.cutouts if cutout.confidence >= limit] or one.cutouts
+
+    def render_jobs(self, one: SkuNight) -> list[RenderJob]:
+        """The pictures of a SKU: every scene with the cutout that serves it, a packshot per view that slots ask."""
+        limit, tries = self.catalog.recipes.cutouts.min_confidence, self.catalog.recipes.renders.tries
+        jobs = []
+        for scene in one.scenes.values():
+            for view in self._views(scene.lane):
+                cutout = choose_cutout(one.cutouts, view, limit)
+                if cutout is None:
+                    missing = InputRefused(
+                        f"SKU {one.sku.sku}", f"has no photo of view {view!r}", "", "add one"
+                    )
+                    self._refuse(one, "renders", missing)
+                else:
+                    jobs += jobs_of(one.sku, scene, cutout, one.adapter, self._channels(), tries)
+        return jobs
+
+    def _views(self, lane: str) -> list[str | None]:
+        """The views that a lane's slots ask for; scenes are painted around the largest sharp photo alone."""
+        slots = [slot for channel in self._channels() for slot in channel.slots if lane in slot.lanes]
+        asked: set[str | None] = {slot.view for slot in slots} if lane == "packshot" else {None}
+        return sorted(asked, key=lambda view: view or "")
+
+    def _paint(self, jobs: Sequence[RenderJob]) -> list[Judged]:
+        """Render, measure and judge; refusals are filed, the judged pictures returned and filed."""
+        recipes, policy = self.catalog.recipes, self.catalog.review
+        renders = []
+        for outcome in render_jobs(jobs, recipes.renders, self.ledger, self.models, self.report):
+            if isinstance(outcome, Render):
+                renders.append(outcome)
+            else:
+                self._keep(outcome)
+        measured = measure_renders(renders, self.ledger, self.models, self.report)
+        pictures = []
+        for render, measures in zip(renders, measured, strict=True):
+            if isinstance(measures, Refusal):
+                self._keep(measures)
+                continue
+            verdict = judge_render(render, measures, recipes.gates, recipes.cutouts, policy)
+            picture = Judged(render, measures, with_decision(render, verdict, self._decisions(render.sku)))
+            self.skus[render.sku].judged.append(picture)
+            pictures.append(picture)
+        return pictures
+
+    def _decisions(self, sku: str) -> dict[str, ReviewDecision]:
+        """What people said of a SKU's pictures, read once a night."""
+        if sku not in self._said:
+            self._said[sku] = decisions_of(self.ledger.store, sku)
+        return self._said[sku]
+
+    def asset_jobs(self, one: SkuNight) -> list[AssetJob]:
+        """Each accepted picture in each slot that takes its lane and view, in scene order, up to the slot's count."""
+        accepted = first_accepted(one.judged)
+        order = list(one.scenes)
+        accepted.sort(key=lambda judged: (order.index(judged.render.scene), judged.render.variant))
+        hero = choose_cutout(one.cutouts, None, self.catalog.recipes.cutouts.min_confidence)
+        jobs = []
+        for channel in self._channels():
+            for slot in channel.slots:
+                fitting = [
+                    judged
+                    for judged in accepted
+                    if judged.render.lane in slot.lanes
+                    and (
+                        judged.render.cutout == hero
+                        if slot.view is None
+                        else judged.render.cutout.photo.view == slot.view
+                    )
+                ]
+                for index, judged in enumerate(fitting[: slot.count], 1):
+                    jobs.append(AssetJob(channel, slot, index, judged, one.scenes[judged.render.scene]))
+        return jobs
+
+    def _keep(self, outcome: object) -> None:
+        """File an outcome under its SKU."""
+        match outcome:
+            case Refusal():
+                self.skus[outcome.sku].refusals.append(outcome)
+            case Photo():
+                self.skus[outcome.sku].photos.append(outcome)
+            case Cutout():
+                self.skus[outcome.sku].cutouts.append(outcome)
+            case Adapter():
+                self.skus[outcome.sku].adapter = outcome
+            case Asset():
+                self.skus[outcome.sku].assets.append(outcome)
+
+    def _refuse(self, one: SkuNight, stage: str, error: InputRefused) -> None:
+        one.refusals.append(Refusal.of(one.sku.sku, stage, error))
+
+
+def missed(jobs: Sequence[RenderJob], judged: Sequence[Judged]) -> list[RenderJob]:
+    """One job per drawn picture of which no try passed the gates, or none could be painted."""
+    passed = {
+        (one.render.sku, one.render.scene, one.render.variant)
+        for one in judged
+        if one.render.lane == "draw" and one.verdict.status != "refused"
+    }
+    return [
+        job
+        for job in jobs
+        if job.lane == "draw"
+        and job.attempt == 0
+        and (job.sku.sku, job.scene.name, job.variant) not in passed
+    ]
+
+
+def first_accepted(judged: Sequence[Judged]) -> list[Judged]:
+    """Of each scene, view and variant the first accepted picture: later tries are spares."""
+    first: dict[tuple[str, str | None, int], Judged] = {}
+    for one in judged:
+        if one.verdict.status == "accepted":
+            render = one.render
+            first.setdefault(
+                (
+                    render.scene,
+                    render.cutout.photo.view if render.lane == "packshot" else None,
+                    render.variant,
+                ),
+                one,
+            )
+    return list(first.values())

@@ -1,0 +1,194 @@
+"""The plan: what a night would do and why, before it does it. Reads photos and markers; writes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from productshot.errors import ConfigInvalid
+from productshot.ledger import Task
+from productshot.night import LANES_WITH_ADAPTER, Night, SkuNight
+from productshot.records import Adapter, Cutout, Photo, Render
+from productshot.stages.adapters import adapter_task
+from productshot.stages.cutouts import cutout_task
+from productshot.stages.gates import gate_task
+from productshot.stages.photos import PhotoSource, find_photos, photo_task, product_photos
+from productshot.stages.renders import render_task
+
+BENCHMARK_SECONDS = {
+    "photos": 0.2,
+    "cutouts": 3.0,
+    "adapters": 25.0,
+    "renders": 2.0,
+    "gates": 0.3,
+    "assets": 0.6,
+}
+"""Per output on two CPU cores with the pocket models; used until a night of the store's own is on record."""
+BENCHMARK_BYTES = {"cutouts": 1_500_000, "adapters": 2_000_000, "renders": 60_000, "assets": 400_000}
+
+
+class Work(NamedTuple):
+    """How many outputs of a stage a SKU needs, and why."""
+
+    sku: str
+    stage: str
+    count: int
+    cause: str
+
+
+class Plan(NamedTuple):
+    """All work of a night with its estimated cost."""
+
+    work: tuple[Work, ...]
+    seconds: float
+    bytes: int
+    basis: str  # where the cost per output comes from
+    invalidated: tuple[str, ...]  # finished SKUs that a changed recipe or model would redo
+    skus: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as JSON-able values."""
+        work = [one._asdict() for one in self.work]
+        return {**self._asdict(), "work": work, "invalidated": list(self.invalidated)}
+
+
+def plan_night(night: Night, last: dict[str, Any] | None) -> Plan:
+    """What `night` would do. `last` is the last night's report, whose medians price the work."""
+    found = _sources(night)
+    work: list[Work] = []
+    invalidated = []
+    for one in night.skus.values():
+        mine = list(_sku_work(one, found.get(one.sku.sku, []), night))
+        if any(item.cause.startswith("recipe changed") for item in mine):
+            invalidated.append(one.sku.sku)
+        work += mine
+    counts = Counter[str]()
+    for item in work:
+        counts[item.stage] += item.count
+    seconds, size, basis = _price(counts, last)
+    return Plan(tuple(work), seconds, size, basis, tuple(invalidated), len(night.skus))
+
+
+def refuse_large_redo(plan: Plan, max_invalidated: float) -> None:
+    """ConfigInvalid when more of the catalog would be redone than one night may redo unasked."""
+    share = len(plan.invalidated) / max(plan.skus, 1)
+    if share > max_invalidated:
+        raise ConfigInvalid(
+            "night",
+            f"would redo {len(plan.invalidated)} of {plan.skus} SKUs ({share:.0%}) because a recipe or model changed",
+            f"max_invalidated is {max_invalidated:.0%}",
+            "see `productshot plan` for the causes; --redo does it, or raise night.max_invalidated",
+        )
+
+
+def _sources(night: Night) -> dict[str, list[PhotoSource]]:
+    sound = [one for one in night.skus.values() if night.is_sound(one)]
+    night.ledger.load_state(one.sku.sku for one in sound)
+    return find_photos(night.catalog, [one.sku for one in sound], night.ledger.store)
+
+
+def _sku_work(one: SkuNight, sources: Sequence[PhotoSource], night: Night) -> list[Work]:
+    """The work of one SKU; after the first stage with work, later stages are counted as if nothing could be kept."""
+    recipes, ledger, sku = night.catalog.recipes, night.ledger, one.sku.sku
+    tasks = [photo_task(source, recipes.photos, ledger) for source in sources]
+    photos, work = _look(night, sku, "photos", tasks)
+    one.photos = [photo for photo in photos if isinstance(photo, Photo)]
+    if work:
+        return [
+            *work,
+            *_later(one, night, len([s for s in sources if s.role == "product"]), work[0].cause, "cutouts"),
+        ]
+    product = product_photos(one.photos)
+    tasks = [cutout_task(photo, recipes.cutouts, night.models.cutout_digest) for photo in product]
+    cutouts, work = _look(night, sku, "cutouts", tasks)
+    one.cutouts = [cutout for cutout in cutouts if isinstance(cutout, Cutout)]
+    if work:
+        return [*work, *_later(one, night, 0, work[0].cause, "adapters")]
+    if not one.cutouts:
+        return []
+    if any(scene.lane in LANES_WITH_ADAPTER for scene in one.scenes.values()):
+        task = adapter_task(one.sku, night.for_training(one), recipes.adapters, night.models.training_digest)
+        adapters, work = _look(night, sku, "adapters", [task])
+        one.adapter = next((adapter for adapter in adapters if isinstance(adapter, Adapter)), None)
+        if work:
+            return [*work, *_later(one, night, 0, work[0].cause, "renders")]
+    return _picture_work(one, night)
+
+
+def _picture_work(one: SkuNight, night: Night) -> list[Work]:
+    """Renders and gates that are missing; the assets follow from verdicts that are not known yet."""
+    jobs = [job for job in night.render_jobs(one) if job.lane != "draw" or job.adapter]
+    tasks = [render_task(job, night.catalog.recipes.renders, night.models) for job in jobs]
+    renders, work = _look(night, one.sku.sku, "renders", tasks)
+    painted = [one for one in renders if isinstance(one, Render) and one.lane != "packshot"]
+    gates, gate_work = _look(
+        night, one.sku.sku, "gates", [gate_task(render, night.models.cutout_digest) for render in painted]
+    )
+    if work:
+        return [*work, *_later(one, night, 0, work[0].cause, "gates")]
+    return gate_work
+
+
+def _look(night: Night, sku: str, stage: str, tasks: Sequence[Task]) -> tuple[list[object], list[Work]]:
+    """The outcomes that are done, and the missing ones as work, one entry per cause."""
+    outcomes: list[object] = []
+    causes = Counter[str]()
+    for task in tasks:
+        outcome = night.ledger.find(task)
+        if outcome is None:
+            causes[night.ledger.cause(task)] += 1
+        else:
+            outcomes.append(outcome)
+    return outcomes, [Work(sku, stage, count, cause) for cause, count in sorted(causes.items())]
+
+
+def _later(one: SkuNight, night: Night, cutouts: int, cause: str, first: str) -> list[Work]:
+    """What follows from work in an earlier stage, at most."""
+    lanes = [(scene.lane, scene.variants) for scene in one.scenes.values()]
+    tries = night.catalog.recipes.renders.tries
+    painted = sum(
+        variants * (tries + 1 if lane == "draw" else 1) for lane, variants in lanes if lane != "packshot"
+    )
+    packshots = sum(variants for lane, variants in lanes if lane == "packshot")
+    slots = sum(
+        min(
+            slot.count,
+            sum(v for lane, v in lanes if lane in slot.lanes or (lane == "draw" and "keep" in slot.lanes)),
+        )
+        for channel in night.channels.values()
+        for slot in channel.slots
+    )
+    adapters = int(any(lane in LANES_WITH_ADAPTER for lane, _ in lanes))
+    at_most = {
+        "cutouts": cutouts,
+        "adapters": adapters,
+        "renders": painted + packshots,
+        "gates": painted,
+        "assets": slots,
+    }
+    stages = list(at_most)
+    wanted = stages[stages.index(first) :]
+    return [
+        Work(one.sku.sku, stage, at_most[stage], f"follows: {cause}") for stage in wanted if at_most[stage]
+    ]
+
+
+def _price(counts: Counter[str], last: dict[str, Any] | None) -> tuple[float, int, str]:
+    """Seconds, bytes and where the prices come from."""
+    stages = {stage["stage"]: stage for stage in last["stages"]} if last else {}
+    seconds, size, own = 0.0, 0.0, 0
+    for stage, count in counts.items():
+        told = stages.get(stage)
+        known = told is not None and told["median_seconds"] is not None
+        own += bool(known)
+        seconds += count * (told["median_seconds"] if known and told else BENCHMARK_SECONDS[stage])
+        size += count * (
+            told["bytes"] / told["made"] if known and told and told["made"] else BENCHMARK_BYTES.get(stage, 0)
+        )
+    basis = "benchmark figures of two CPU cores"
+    if own:
+        basis = f"medians of night {last['night']}" if last else basis
+        if own < len(counts):
+            basis += ", benchmark figures where it has none"
+    return round(seconds, 1), round(size), basis

@@ -1,0 +1,218 @@
+"""The report of a night: report.json for machines, report.html for people, both under nights/<night-id>/.
+
+The numbers come first: what was made, adopted and refused per stage and what it cost; then every refusal in words;
+then each SKU with its photo, cutout, pictures, scores and assets. Pictures are embedded as small JPEGs, so that the
+page opens from a folder, a bucket or a mail alike.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from productshot import __version__
+from productshot.errors import StorageMissing
+from productshot.geometry import Box, Size, fit_inside
+from productshot.keys import STAGE_FORMATS, canonical_json
+from productshot.ledger import Ledger
+from productshot.night import Night, SkuNight
+from productshot.photos import Decoder
+from productshot.pixels import Pixels, from_png, paste, resize, size_of
+from productshot.records import Asset, Cutout, Refusal
+from productshot.stages.gates import Judged, compared
+
+THUMB_PX = 220
+CARDS = 200
+"""SKUs shown with pictures; a larger catalog lists the rest by name (those with refusals come first)."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a night told: the JSON report and the keys of both files."""
+
+    report: dict[str, Any]
+    json_key: str
+    html_key: str
+
+
+def write_report(night: Night, night_id: str, began: datetime, ended: datetime) -> Written:
+    """Write both files and return what they say."""
+    report = night_report(night, night_id, began, ended)
+    store = night.ledger.store
+    json_key, html_key = f"nights/{night_id}/report.json", f"nights/{night_id}/report.html"
+    html = html_report(night, report)
+    store.put(html_key, html.encode(), "text/html; charset=utf-8")
+    store.put(json_key, canonical_json(report), "application/json")
+    return Written(report, json_key, html_key)
+
+
+def night_report(night: Night, night_id: str, began: datetime, ended: datetime) -> dict[str, Any]:
+    """All that a machine wants to know of a night, JSON-able."""
+    skus = [_sku_report(one) for one in night.skus.values()]
+    refusals = [refusal for one in night.skus.values() for refusal in one.refusals]
+    return {
+        "night": night_id,
+        "catalog": night.catalog.catalog,
+        "version": __version__,
+        "began": began.isoformat(timespec="seconds"),
+        "seconds": round((ended - began).total_seconds(), 1),
+        "counts": {
+            "skus": len(skus),
+            "done": sum(bool(sku["assets"]) for sku in skus),
+            "photos": sum(len(one.photos) for one in night.skus.values()),
+            "cutouts": sum(len(one.cutouts) for one in night.skus.values()),
+            "adapters": sum(one.adapter is not None for one in night.skus.values()),
+            "pictures": sum(len(one.judged) for one in night.skus.values()),
+            "assets": sum(len(sku["assets"]) for sku in skus),
+            "person": sum(len(one.pending) for one in night.skus.values()),
+            "refusals": len(refusals),
+            "gate_refusals": sum(
+                j.verdict.status == "refused" for one in night.skus.values() for j in one.judged
+            ),
+        },
+        "stages": [_stage_report(stage, night.ledger, refusals) for stage in STAGE_FORMATS],
+        "skus": skus,
+    }
+
+
+def _stage_report(stage: str, ledger: Ledger, refusals: Sequence[Refusal]) -> dict[str, Any]:
+    seconds = ledger.seconds[stage]
+    return {
+        "stage": stage,
+        "made": ledger.made[stage],
+        "adopted": ledger.adopted[stage],
+        "refused": sum(refusal.stage == stage for refusal in refusals),
+        "seconds": round(sum(seconds), 2),
+        "median_seconds": round(statistics.median(seconds), 3) if seconds else None,
+        "bytes": ledger.written[stage],
+    }
+
+
+def _sku_report(one: SkuNight) -> dict[str, Any]:
+    return {
+        "sku": one.sku.sku,
+        "noun": one.sku.noun,
+        "photos": len(one.photos),
+        "confidence": [cutout.confidence for cutout in one.cutouts],
+        "pictures": [_picture_report(judged) for judged in one.judged],
+        "fallbacks": one.fallbacks,
+        "assets": [asset.model_dump(mode="json", exclude={"sku"}) for asset in one.assets],
+        "published": one.published,
+        "refusals": [{"stage": refusal.stage, "told": str(refusal)} for refusal in one.refusals],
+    }
+
+
+def _picture_report(judged: Judged) -> dict[str, Any]:
+    render = judged.render
+    return {
+        "render": render.key,
+        "scene": render.scene,
+        "lane": render.lane,
+        "variant": render.variant,
+        "photo": render.cutout.photo.key,
+        "numbers": judged.measures.numbers if judged.measures else {},
+        "not_valid": judged.measures.not_valid if judged.measures else {},
+        "verdict": judged.verdict.model_dump(mode="json"),
+    }
+
+
+# -- the page ------------------------------------------------------------------------------------------------
+
+
+def html_report(night: Night, report: dict[str, Any]) -> str:
+    """The page; every text from a catalog or a file name is escaped."""
+    environment = Environment(
+        loader=PackageLoader("productshot", "templates"), autoescape=True, undefined=StrictUndefined
+    )
+    worst_first = sorted(night.skus.values(), key=lambda one: (bool(one.assets), -len(one.refusals)))
+    cards = [_card(one, night) for one in worst_first[:CARDS]]
+    grouped = Counter(
+        (refusal["stage"], refusal["told"]) for sku in report["skus"] for refusal in sku["refusals"]
+    )
+    rest = [one.sku.sku for one in worst_first[CARDS:]]
+    return environment.get_template("report.html").render(
+        report=report, cards=cards, refusals=sorted(grouped), rest=rest
+    )
+
+
+def _card(one: SkuNight, night: Night) -> dict[str, Any]:
+    """What the page shows of a SKU: figures with a picture each."""
+    ledger = night.ledger
+    used = {judged.render.cutout.digest: judged.render.cutout for judged in one.judged}
+    return {
+        "sku": one.sku.sku,
+        "noun": one.sku.noun or "no noun",
+        "photos": len(one.photos),
+        "adapter": one.adapter,
+        "refusals": [str(refusal) for refusal in one.refusals],
+        "fallbacks": one.fallbacks,
+        "cutouts": [_cutout_figure(cutout, night) for cutout in used.values()],
+        "pictures": [
+            {**_picture_report(judged), "image": data_uri(_render_thumb(judged, ledger))}
+            for judged in one.judged
+            if judged.render.lane != "packshot"
+        ],
+        "assets": [_asset_figure(asset, ledger) for asset in one.assets],
+    }
+
+
+def _cutout_figure(cutout: Cutout, night: Night) -> dict[str, Any]:
+    photo, ledger = cutout.photo, night.ledger
+    cut = from_png(ledger.data(cutout.sku, "cutouts", cutout.digest, "png"))
+    return {
+        "key": photo.key,
+        "size": photo.size,
+        "confidence": cutout.confidence,
+        "photo": _photo_thumb(photo.key, ledger, night.decoder, night),
+        "image": data_uri(on_checker(cut)),
+    }
+
+
+def _photo_thumb(key: str, ledger: Ledger, decoder: Decoder, night: Night) -> str | None:
+    """The photo small; None when it is gone from the bucket since it was cut out."""
+    try:
+        data = ledger.store.get(key)
+    except StorageMissing:
+        return None
+    return data_uri(_thumb(decoder.pixels(data, key, night.catalog.recipes.photos).rgb))
+
+
+def _render_thumb(judged: Judged, ledger: Ledger) -> Pixels:
+    picture, _, _ = compared(judged.render, ledger)
+    return _thumb(picture)
+
+
+def _asset_figure(asset: Asset, ledger: Ledger) -> dict[str, Any]:
+    image = Image.open(io.BytesIO(ledger.verified(asset.key, asset.digest)), formats=["JPEG"])
+    image.draft("RGB", (THUMB_PX, THUMB_PX))
+    return {**asset.model_dump(mode="json"), "image": data_uri(_thumb(np.asarray(image.convert("RGB"))))}
+
+
+def _thumb(rgb: Pixels) -> Pixels:
+    return resize(np.ascontiguousarray(rgb), fit_inside(size_of(rgb), Size(THUMB_PX, THUMB_PX)))
+
+
+def on_checker(rgba: Pixels) -> Pixels:
+    """A small RGB picture of a cutout over a light checkerboard, so that its edge can be seen."""
+    small = resize(rgba, fit_inside(size_of(rgba), Size(THUMB_PX, THUMB_PX)))
+    height, width = small.shape[:2]
+    rows, columns = np.mgrid[0:height, 0:width] // 10
+    tone = np.where((rows + columns) % 2, 235, 205).astype(np.uint8)
+    return paste(small, np.repeat(tone[..., None], 3, axis=2), Box(0, 0, width, height))
+
+
+def data_uri(rgb: Pixels) -> str:
+    """The picture as a data: URI, JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
