@@ -1,0 +1,202 @@
+"""The render room's door to torch and diffusers: find, digest and open a base model, once per process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from catalog_schemas.recipes import RenderRecipe
+from productshot.errors import ConfigInvalid, ModelDamaged, ModelMissing, OutOfMemory
+
+if TYPE_CHECKING:
+    import torch
+
+Kind = Literal["base", "controlnet"]
+INDEX = {"base": "model_index.json", "controlnet": "config.json"}
+"""The file that a model directory of each kind must have."""
+DIGESTED = {".json", ".safetensors", ".txt"}
+"""What of a model directory changes its output: configurations, weights, vocabularies."""
+PREDICTIONS = ("epsilon", "v_prediction")
+
+
+@dataclass(frozen=True)
+class Base:
+    """An opened, frozen base model with its ControlNet; the modules are diffusers' and transformers' own."""
+
+    unet: Any
+    vae: Any
+    text_encoder: Any
+    tokenizer: Any
+    controlnet: Any
+    alphas_cumprod: torch.Tensor  # (training timesteps,) float32, the product of 1 - beta
+    prediction: str  # epsilon or v_prediction
+    device: torch.device
+    half: bool  # the UNet and the ControlNet run under bfloat16 autocast
+    digest: str
+    controlnet_digest: str
+    cell_px: int  # side of one latent cell in px
+    step_px: int  # sides of a picture are multiples of this
+
+
+def model_digest(path: Path) -> str:
+    """SHA-256 over sorted names and bytes of the .json, .safetensors and .txt files below the directory."""
+    files = sorted(
+        (file.relative_to(path).as_posix(), file)
+        for file in path.rglob("*")
+        if file.is_file() and file.suffix in DIGESTED
+    )
+    if not files:
+        raise ModelMissing(f"model {path}", "has no configuration or weight file", "", _remedy("base"))
+    digest = hashlib.sha256()
+    for name, file in files:
+        with file.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def resolve_model(name: str, kind: Kind = "base") -> Path:
+    """The directory of a model: "pocket" ships, else a path. ModelMissing: it is not there."""
+    if name == "pocket":
+        from productshot.pocket.files import base_path, controlnet_path
+
+        path = base_path() if kind == "base" else controlnet_path()
+    else:
+        path = Path(name).expanduser()
+    if not (path / INDEX[kind]).is_file():
+        raise ModelMissing(f"{kind} model {name}", f"has no {INDEX[kind]} at {path}", "", _remedy(kind))
+    return path
+
+
+def open_base(recipe: RenderRecipe) -> Base:
+    """The base model and ControlNet of the recipe, frozen, on the GPU where there is one; safetensors only.
+
+    ModelMissing: a directory is not there. ModelDamaged: a file in it cannot be read. ConfigInvalid: not of
+    the Stable Diffusion layout, or size_px does not fit it. OutOfMemory: the device is too small.
+    """
+    import torch
+
+    path, control_path = resolve_model(recipe.base, "base"), resolve_model(recipe.controlnet, "controlnet")
+    scheduler = _layout(path, recipe.base)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with memory_errors(f"base model {recipe.base}"):
+        unet, vae, text_encoder, tokenizer, controlnet = _load(path, control_path, device)
+    cell_px = 2 ** (len(vae.config.block_out_channels) - 1)
+    step_px = cell_px * 2 ** (len(unet.config.block_out_channels) - 1)
+    if recipe.size_px % step_px:
+        limit = f"a multiple of {step_px} is needed by base model {recipe.base}"
+        raise ConfigInvalid("renders.size_px", f"is {recipe.size_px}", limit, "change it in the recipe")
+    return Base(
+        unet=unet,
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        controlnet=controlnet,
+        alphas_cumprod=scheduler.alphas_cumprod,
+        prediction=scheduler.config.prediction_type,
+        device=device,
+        half=device.type == "cuda" or _cpu_has_bfloat16(),
+        digest=model_digest(path),
+        controlnet_digest=model_digest(control_path),
+        cell_px=cell_px,
+        step_px=step_px,
+    )
+
+
+@contextmanager
+def memory_errors(item: str) -> Iterator[None]:
+    """Within it, a device or machine that runs out of memory raises our OutOfMemory, cause kept."""
+    import torch
+
+    remedy = "use a smaller renders.size_px, or a larger machine"
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory(item, "does not fit into memory", "", remedy) from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        raise OutOfMemory(item, "does not fit into memory", "", remedy) from error
+
+
+def precision(base: Base) -> Any:
+    """The context in which UNet and ControlNet run: bfloat16 autocast where the machine computes it fast."""
+    import torch
+
+    return torch.autocast(base.device.type, torch.bfloat16) if base.half else nullcontext()
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Without AVX-512 BF16 the emulation is slower than float32."""
+    import torch
+
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _layout(path: Path, name: str) -> Any:
+    """The noise schedule of a model that we know how to run; ConfigInvalid names what is foreign."""
+    from diffusers import DDIMScheduler
+
+    layout = str(json.loads((path / INDEX["base"]).read_text("utf-8")).get("_class_name"))
+    if not layout.startswith("StableDiffusion") or "XL" in layout or layout.startswith("StableDiffusion3"):
+        limit = "the Stable Diffusion 1/2 layout (StableDiffusion...Pipeline) is supported"
+        raise ConfigInvalid(f"base model {name}", f"is a {layout}", limit, "give another directory")
+    with _quiet():
+        scheduler = DDIMScheduler.from_pretrained(path / "scheduler", local_files_only=True)
+    if scheduler.config.prediction_type not in PREDICTIONS:
+        value = f"predicts {scheduler.config.prediction_type}"
+        raise ConfigInvalid(f"base model {name}", value, f"{' and '.join(PREDICTIONS)} are supported")
+    return scheduler
+
+
+def _load(path: Path, control_path: Path, device: torch.device) -> tuple[Any, Any, Any, Any, Any]:
+    """UNet, VAE, text encoder, tokenizer and ControlNet: float32, eval, frozen."""
+    import torch
+    from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+    from safetensors import SafetensorError
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    full, how = torch.float32, {"use_safetensors": True, "local_files_only": True}
+    try:
+        with _quiet():
+            unet = UNet2DConditionModel.from_pretrained(path / "unet", torch_dtype=full, **how)
+            vae = AutoencoderKL.from_pretrained(path / "vae", torch_dtype=full, **how)
+            controlnet = ControlNetModel.from_pretrained(control_path, torch_dtype=full, **how)
+            text = CLIPTextModel.from_pretrained(path / "text_encoder", dtype=full, **how)
+            tokenizer = CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
+    except (OSError, SafetensorError) as error:
+        raise ModelDamaged(f"base model {path}", f"cannot be read ({error})", "", _remedy("base")) from error
+    for module in (unet, vae, text, controlnet):
+        module.to(device).eval().requires_grad_(False)
+    return unet, vae, text, tokenizer, controlnet
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Loading without the libraries' progress bars and chatter; their settings are put back afterwards."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    loggers = (diffusers_logging, transformers_logging)
+    levels = [logging.get_verbosity() for logging in loggers]
+    bars = [logging.is_progress_bar_enabled() for logging in loggers]
+    for logging in loggers:
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for logging, level, bar in zip(loggers, levels, bars, strict=True):
+            logging.set_verbosity(level)
+            if bar:
+                logging.enable_progress_bar()
+
+
+def _remedy(kind: Kind) -> str:
+    """What a person does when a model is not there."""
+    return f"give pocket or the path of a diffusers {kind} directory with safetensors files"

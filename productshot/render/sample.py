@@ -1,0 +1,144 @@
+"""The render room's sampler: prompts and pixels to latents, DDIM with guidance, latents to pixels.
+
+One picture at a time and its own generator: the bytes follow from the arguments alone (on one kind of machine
+and number of threads), whatever else a night renders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from productshot.geometry import Size
+from productshot.pixels import Pixels
+from productshot.render.base import Base, memory_errors, precision
+
+LATENTS = 4
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What steers one picture."""
+
+    text: Tensor  # (2, tokens, width): negative prompt, prompt
+    control: Tensor | None  # (1, 3, h, w), 0..1
+    control_scale: float
+    guidance_scale: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """Latents that are given, and where: 1 keeps, 0 is painted."""
+
+    latents: Tensor  # (1, 4, h/cell, w/cell)
+    mask: Tensor  # (1, 1, h/cell, w/cell)
+
+
+@torch.inference_mode()
+def encode_text(base: Base, prompt: str, negative_prompt: str) -> Tensor:
+    """(2, tokens, width) text embeddings, the negative prompt first; what exceeds the limit is cut."""
+    words = base.tokenizer(
+        [negative_prompt, prompt],
+        padding="max_length",
+        max_length=base.tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+    embedded: Tensor = base.text_encoder(words.input_ids.to(base.device)).last_hidden_state
+    return embedded
+
+
+@torch.inference_mode()
+def encode_pixels(base: Base, rgb: Pixels) -> Tensor:
+    """(1, 4, h/cell, w/cell) latents, the mean of the VAE's posterior, of an (h, w, 3) uint8 picture."""
+    x = torch.from_numpy(rgb.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None].to(base.device)
+    mean: Tensor = base.vae.encode(x).latent_dist.mean
+    return mean * float(base.vae.config.scaling_factor)
+
+
+@torch.inference_mode()
+def decode_pixels(base: Base, latents: Tensor) -> Pixels:
+    """The (h, w, 3) uint8 picture of (1, 4, h/cell, w/cell) latents."""
+    x = base.vae.decode(latents / float(base.vae.config.scaling_factor)).sample[0]
+    picture = ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy())
+
+
+def as_control(base: Base, control: Pixels | None) -> Tensor | None:
+    """(1, 3, h, w) in 0..1 on the base's device, of an (h, w, 3) uint8 control map."""
+    if control is None:
+        return None
+    return torch.from_numpy(control.astype(np.float32) / 255).permute(2, 0, 1)[None].to(base.device)
+
+
+def timesteps(trained: int, steps: int) -> list[int]:
+    """Timesteps from the noisiest down, spaced evenly from the end ("trailing", Lin et al. 2024, table 2)."""
+    return [round(trained - i * trained / steps) - 1 for i in range(steps)]
+
+
+def to_noise(prediction: str, output: Tensor, x: Tensor, alpha_bar: Tensor) -> Tensor:
+    """The noise epsilon in x that the network's output stands for (v: Salimans & Ho 2022, appendix D)."""
+    if prediction == "v_prediction":
+        return alpha_bar.sqrt() * output + (1 - alpha_bar).sqrt() * x
+    return output
+
+
+def ddim_step(x: Tensor, noise: Tensor, alpha_bar: Tensor, next_alpha_bar: Tensor) -> Tensor:
+    """x one timestep cleaner (Song et al. 2021, "DDIM", equation 12 with sigma = 0)."""
+    x0 = (x - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
+    return next_alpha_bar.sqrt() * x0 + (1 - next_alpha_bar).sqrt() * noise
+
+
+@torch.inference_mode()
+def predict_noise(base: Base, x: Tensor, t: int, alpha_bar: Tensor, conditions: Conditions) -> Tensor:
+    """The guided noise in x: eps(empty) + w (eps(prompt) - eps(empty)) (Ho & Salimans 2022)."""
+    pair = torch.cat([x, x])
+    down = mid = None
+    with precision(base):
+        if conditions.control is not None and conditions.control_scale > 0:
+            down, mid = base.controlnet(
+                pair,
+                t,
+                encoder_hidden_states=conditions.text,
+                controlnet_cond=conditions.control.expand(2, -1, -1, -1),
+                conditioning_scale=conditions.control_scale,
+                return_dict=False,
+            )
+        output = base.unet(
+            pair,
+            t,
+            encoder_hidden_states=conditions.text,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=mid,
+        ).sample.float()
+    without, guided = to_noise(base.prediction, output, pair, alpha_bar).chunk(2)
+    return without + conditions.guidance_scale * (guided - without)
+
+
+@torch.inference_mode()
+def sample(
+    base: Base, conditions: Conditions, size: Size, steps: int, seed: int, known: Known | None = None
+) -> Tensor:
+    """(1, 4, h/cell, w/cell) latents of a picture of that size in px.
+
+    Known latents are put back at every timestep at that timestep's noise (blended latent diffusion, Avrahami
+    et al. 2023) and are exact in the result. OutOfMemory: the device is too small for the size.
+    """
+    generator = torch.Generator("cpu").manual_seed(seed)
+    shape = (1, LATENTS, size.height // base.cell_px, size.width // base.cell_px)
+    noise = torch.randn(shape, generator=generator).to(base.device)
+    alpha_bars = base.alphas_cumprod.to(base.device)
+    times = timesteps(len(alpha_bars), steps)
+    ends = [alpha_bars[t] for t in times[1:]] + [torch.ones_like(alpha_bars[0])]
+    x = noise
+    with memory_errors(f"a picture of {size.width}x{size.height} px"):
+        for t, next_alpha_bar in zip(times, ends, strict=True):
+            predicted = predict_noise(base, x, t, alpha_bars[t], conditions)
+            x = ddim_step(x, predicted, alpha_bars[t], next_alpha_bar)
+            if known is not None:
+                renoised = next_alpha_bar.sqrt() * known.latents + (1 - next_alpha_bar).sqrt() * noise
+                x = torch.where(known.mask > 0, renoised, x)
+    return x
