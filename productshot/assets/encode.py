@@ -41,10 +41,10 @@ def _purely_white(
 ) -> tuple[int, bytes]:
     """The first (quality, file), or by bisection one of higher quality that decodes to pure white."""
     fails, data = first
-    if not white_fault(_decoded(data), composed.matte):
+    if not white_fault(decoded(data), composed.matte):
         return first
     holds, kept = 100, _encoded(composed.rgb, 100, xmp, full_colour=True)
-    if fault := white_fault(_decoded(kept), composed.matte):
+    if fault := white_fault(decoded(kept), composed.matte):
         limit = f"{where} asks for 255 outside the product"
         raise GateRefused(
             item, f"is not on pure white as a JPEG: {fault}", limit, "look at the cutout's edge"
@@ -52,7 +52,7 @@ def _purely_white(
     while holds - fails > 1:
         middle = (fails + holds) // 2
         data = _encoded(composed.rgb, middle, xmp, full_colour=True)
-        if white_fault(_decoded(data), composed.matte):
+        if white_fault(decoded(data), composed.matte):
             fails = middle
         else:
             holds, kept = middle, data
@@ -109,8 +109,8 @@ def _encoded(rgb: Pixels, quality: int, xmp: bytes | None, full_colour: bool) ->
     return buffer.getvalue()
 
 
-def _decoded(data: bytes) -> Pixels:
-    """Pixels of a JPEG that was encoded here a moment ago."""
+def decoded(data: bytes) -> Pixels:
+    """Pixels (h, w, 3) of a JPEG that productshot encoded itself (never of a shop's file)."""
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         return np.asarray(image.convert("RGB"))
 

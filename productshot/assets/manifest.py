@@ -1,0 +1,45 @@
+"""Assets, the manifest: the JSON beside a published file that says what it was made from. No clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from catalog_schemas import AssetRecipe
+from productshot import __version__
+from productshot.assets.check import RuleVerdict
+from productshot.keys import STAGE_FORMATS
+from productshot.records import Asset, Measures, Render, as_json
+
+
+def asset_manifest(
+    asset: Asset,
+    render: Render,
+    measures: Measures | None,
+    verdicts: Sequence[RuleVerdict],
+    recipe: AssetRecipe,
+) -> dict[str, Any]:
+    """The lineage of an asset, JSON-able: photo, cutout, adapter, render, measures, verdicts, recipe.
+
+    `measures` are the numbers of the gates, None where no gate looked. The recipes of earlier stages are part
+    of their keys, and lie beside their markers.
+    """
+    cutout, photo = render.cutout, render.cutout.photo
+    return {
+        "asset": as_json(asset),
+        "photo": {"key": photo.key, "digest": photo.digest, "ai_source": photo.ai_source},
+        "cutout": {"key": cutout.key, "digest": cutout.digest, "confidence": cutout.confidence},
+        "adapter": render.adapter,
+        "render": {
+            "key": render.key,
+            "digest": render.digest,
+            "scene": render.scene,
+            "lane": render.lane,
+            "variant": render.variant,
+            "seed": render.seed,
+        },
+        "gates": {"numbers": measures.numbers, "not_valid": measures.not_valid} if measures else None,
+        "rules": [as_json(verdict) for verdict in verdicts],
+        "recipe": recipe.model_dump(mode="json"),
+        "made_by": {"productshot": __version__, "formats": dict(STAGE_FORMATS)},
+    }
