@@ -102,6 +102,10 @@ class _Child:
         os.set_blocking(self._stdin.fileno(), False)
         os.set_blocking(self._stdout.fileno(), False)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def alive(self) -> bool:
         """False once the process has ended."""
         return self._process.poll() is None
@@ -182,6 +186,10 @@ class Decoder:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self.close()
+
+    def start(self) -> int:
+        """The child's process id; starts it ahead of the first photo if none runs."""
+        return self._running_child().pid
 
     def close(self) -> None:
         """End the child; a further photo would start another."""
