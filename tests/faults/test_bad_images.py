@@ -25,7 +25,7 @@ MAX_SECONDS = 5.0
 
 
 def verdict(decoder: Decoder, path: Path) -> str:
-    """ "accepted", or the refusal's limit-free reason; anything but InputRefused fails the test."""
+    """What the decoder says of the file: accepted, or the value it was refused for; any other error fails."""
     try:
         decoder.pixels(path.read_bytes(), f"photo {path.name}", PhotoRecipe(min_side_px=16))
     except InputRefused as refusal:
