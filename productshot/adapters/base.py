@@ -1,0 +1,99 @@
+"""The adapters room, its base model: frozen, opened once, shared by all SKUs that a worker trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from catalog_schemas import AdapterRecipe
+from productshot.errors import ConfigInvalid
+from productshot.render.base import model_digest, resolve_model
+
+Model = TypeVar("Model", bound=torch.nn.Module)
+
+PREDICTIONS = ("epsilon", "v_prediction")
+
+
+@dataclass(frozen=True)
+class TrainingBase:
+    """A Stable-Diffusion-layout model; nothing in it has a gradient and nothing in it changes."""
+
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL  # float32
+    text_encoder: CLIPTextModel  # float32
+    tokenizer: CLIPTokenizer
+    alpha_bars: Tensor  # ᾱ_t, (T,)
+    prediction: str  # what the UNet predicts, one of PREDICTIONS
+    digest: str
+
+    @property
+    def device(self) -> torch.device:
+        return self.alpha_bars.device
+
+    @property
+    def side_px(self) -> int:
+        """The side of the square pictures that the model was made for."""
+        return int(self.unet.config.sample_size) * 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the latents of (B, h, w, 3) uint8, scaled for the UNet."""
+        x = pixels.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        posterior = self.vae.encode(x).latent_dist
+        scale = self.vae.config.scaling_factor
+        return posterior.mean * scale, posterior.std * scale
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """(B, h, w, 3) uint8 of the UNet's latents."""
+        x = self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        return ((x.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu()
+
+    def predict(self, z: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        """The UNet's float32 output for latents (B, c, h, w), timesteps (B,), text embeddings (B, n, d)."""
+        # bfloat16 only pays on a GPU: on two AVX512-BF16 cores a LoRA step was no faster than in float32
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            return self.unet(z, t, text).sample.float()
+
+
+def open_training_base(recipe: AdapterRecipe, device: torch.device | None = None) -> TrainingBase:
+    """The base model that the recipe names, on `device` (default: the GPU where there is one).
+
+    Raises ModelMissing where it is not on this machine, ConfigInvalid where its kind cannot be trained.
+    """
+    path = resolve_model(recipe.base, "base")
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    schedule = DDIMScheduler.from_pretrained(path, subfolder="scheduler")
+    prediction = schedule.config.prediction_type
+    if prediction not in PREDICTIONS:
+        raise ConfigInvalid(
+            f"base model {recipe.base}",
+            f"predicts {prediction}",
+            f"one of {PREDICTIONS} is needed",
+            "take another",
+        )
+    unet = UNet2DConditionModel.from_pretrained(
+        path, subfolder="unet", use_safetensors=True, torch_dtype=torch.float32
+    )
+    vae = AutoencoderKL.from_pretrained(
+        path, subfolder="vae", use_safetensors=True, torch_dtype=torch.float32
+    )
+    text = CLIPTextModel.from_pretrained(
+        path, subfolder="text_encoder", use_safetensors=True, dtype=torch.float32
+    )
+    return TrainingBase(
+        unet=_frozen(unet, device),
+        vae=_frozen(vae, device),
+        text_encoder=_frozen(text, device),
+        tokenizer=CLIPTokenizer.from_pretrained(path, subfolder="tokenizer"),
+        alpha_bars=schedule.alphas_cumprod.to(device),
+        prediction=prediction,
+        digest=model_digest(path),
+    )
+
+
+def _frozen(model: Model, device: torch.device) -> Model:
+    return model.requires_grad_(False).eval().to(device)

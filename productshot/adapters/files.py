@@ -1,0 +1,80 @@
+"""The adapters room, its files: one safetensors file per adapter, made for diffusers' own loaders.
+
+    dreambooth-lora      unet.<layer>.lora_A.weight and .lora_B.weight: peft's names behind "unet."
+                         lora_token.<token>   (1, width), when the token was learned as well
+    textual-inversion    <token>              (1, width)
+
+The first loads with `pipeline.load_lora_weights`, which passes over the token's row but refuses a key
+without "lora" in it, hence the name; the second with `pipeline.load_textual_inversion`. The header says what
+the file belongs to in a single entry of canonical JSON, because the order of several is not fixed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from productshot.errors import ModelDamaged
+from productshot.keys import canonical_json
+
+TOKEN_KEY = "lora_token."
+HEADER_ENTRY = "productshot"
+REMEDY = "remove it and train this adapter again"
+
+
+@dataclass(frozen=True)
+class TrainedAdapter:
+    """What training one set made."""
+
+    sku: str
+    lora: Mapping[str, Tensor]  # by diffusers' names, float32; empty with textual inversion
+    row: Tensor | None  # (1, width) float32, the learned token's row of the embedding table
+    losses: tuple[float, ...]  # mean of each tenth of the training
+    token: str
+    noun: str
+    steps: int
+    method: str
+    base: str  # digest
+    recipe: str  # digest
+
+
+def join(adapter: TrainedAdapter) -> bytes:
+    """The file of an adapter; the same adapter gives the same bytes. The SKU is not in it."""
+    tensors = {name: value.contiguous() for name, value in adapter.lora.items()}
+    if adapter.row is not None:
+        tensors[f"{TOKEN_KEY}{adapter.token}" if adapter.lora else adapter.token] = adapter.row.contiguous()
+    told = {name: getattr(adapter, name) for name in ("base", "recipe", "token", "noun", "method")}
+    return save(tensors, {HEADER_ENTRY: canonical_json(told).decode()})
+
+
+def split(data: bytes) -> tuple[dict[str, Tensor], Tensor | None]:
+    """The LoRA by diffusers' names (empty with textual inversion) and the token's (1, width) row, if any.
+
+    Raises ModelDamaged when the bytes are not an adapter file.
+    """
+    try:
+        tensors = load(data)
+    except SafetensorError as error:
+        raise ModelDamaged("adapter file", f"cannot be read ({error})", "", REMEDY) from error
+    lora = {name: value for name, value in tensors.items() if name.startswith("unet.")}
+    rows = [value for name, value in tensors.items() if name not in lora]
+    if len(rows) > 1 or not tensors:
+        raise ModelDamaged(
+            "adapter file", f"has {len(rows)} token rows and {len(lora)} LoRA weights", "", REMEDY
+        )
+    return lora, rows[0] if rows else None
+
+
+def about(data: bytes) -> dict[str, str]:
+    """What the header says: base and recipe (digests), token, noun, method. ModelDamaged: it says nothing."""
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        told: dict[str, str] = json.loads(header["__metadata__"][HEADER_ENTRY])
+    except (ValueError, KeyError) as error:
+        raise ModelDamaged("adapter file", "has no header of productshot", "", REMEDY) from error
+    return told
