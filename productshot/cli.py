@@ -148,9 +148,9 @@ def plan(catalog: CatalogFile, store: StoreUrl, as_json: AsJson = False) -> None
         print(json.dumps({**planned.as_json(), "refused": refused}))
         return
     for work in planned.work:
-        print(f"{work.sku:24s} {work.stage:10s} {work.count:4d}  {work.cause}")
+        print(f"{work.sku:24s} {work.stage:10s} {work.outputs:4d}  {work.cause}")
     _tell_refusals(False, refused)
-    total = sum(work.count for work in planned.work)
+    total = sum(work.outputs for work in planned.work)
     print(
         f"{total} outputs at most, about {planned.seconds:.0f} s and {planned.bytes / 1e6:.1f} MB ({planned.basis})"
         if total

@@ -6,12 +6,12 @@ Digests are computed without loading anything heavy, because keys need them on e
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from catalog_schemas import AdapterRecipe, Recipes, RenderRecipe
 
 if TYPE_CHECKING:
-    from productshot.adapters.train import TrainingBase
+    from productshot.adapters import TrainingBase
     from productshot.render.base import Base
 
 
@@ -61,13 +61,13 @@ class Models:
     @cached_property
     def training_base(self) -> TrainingBase:
         """The frozen base model that adapters are trained on."""
-        from productshot.adapters.train import open_training_base
+        from productshot.adapters import open_training_base
 
         recipe: AdapterRecipe = self._recipes.adapters
         return open_training_base(recipe)
 
 
-def _digest(name: str, kind: str) -> str:
+def _digest(name: str, kind: Literal["base", "controlnet"]) -> str:
     from productshot.render.base import model_digest, resolve_model
 
     return model_digest(resolve_model(name, kind))

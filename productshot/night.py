@@ -27,6 +27,14 @@ from productshot.stages.renders import RenderJob, fallback_of, jobs_of, render_j
 from productshot.store import Store
 
 LANES_WITH_ADAPTER = ("draw",)
+KEPT_BY: dict[str, tuple[str, ...]] = {
+    "photos": ("photos",),
+    "cutouts": ("cutouts",),
+    "adapters": ("adapter",),
+    "renders": ("judged", "fallbacks"),
+    "assets": ("assets",),
+}
+"""What each step files under a SKU, beside its refusals."""
 
 
 @dataclass
@@ -87,6 +95,7 @@ class Night:
 
     def photos(self) -> None:
         """Find and measure the photos of every SKU with a sound name and a noun."""
+        self._begin("photos")
         sound = [one for one in self.skus.values() if self.is_sound(one)]
         self.ledger.load_state(one.sku.sku for one in sound)
         found = find_photos(self.catalog, [one.sku for one in sound], self.ledger.store)
@@ -107,6 +116,7 @@ class Night:
 
     def cutouts(self) -> None:
         """Cut the product out of every product photo."""
+        self._begin("cutouts")
         photos = [photo for one in self.skus.values() for photo in product_photos(one.photos)]
         recipes = self.catalog.recipes
         for outcome in cut_out_photos(
@@ -119,6 +129,7 @@ class Night:
         """Train the SKUs that have a scene whose lane uses an adapter."""
         from productshot.stages.adapters import train_skus
 
+        self._begin("adapters")
         wanted = [one for one in self._usable() if self._needs_adapter(one)]
         recipes = self.catalog.recipes
         cutouts = {one.sku.sku: self.for_training(one) for one in wanted}
@@ -137,6 +148,7 @@ class Night:
 
     def renders(self) -> None:
         """Paint and judge every scene; a draw scene without an accepted picture falls back to keep."""
+        self._begin("renders")
         jobs = [job for one in self._usable() for job in self.render_jobs(one)]
         judged = self._paint([job for job in jobs if job.lane != "draw" or job.adapter])
         again = [fallback_of(job, self._channels()) for job in missed(jobs, judged)]
@@ -147,6 +159,7 @@ class Night:
 
     def assets(self) -> None:
         """Make the files of every slot and swap slots.json where they changed."""
+        self._begin("assets")
         jobs = [job for one in self._usable() for job in self.asset_jobs(one)]
         for outcome in make_assets(jobs, self.catalog.recipes.assets, self.ledger, self.report):
             self._keep(outcome)
@@ -157,6 +170,14 @@ class Night:
                 if publish(one.sku.sku, channel, by_slot, self.ledger):
                     one.published.append(channel.name)
         self.ledger.save_state()
+
+    def _begin(self, step: str) -> None:
+        """Forget what an interrupted run of this step filed, so that a retry does not count twice."""
+        for one in self.skus.values():
+            for name in KEPT_BY[step]:
+                setattr(one, name, None if name == "adapter" else [])
+            stages = ("renders", "gates") if step == "renders" else (step,)
+            one.refusals = [refusal for refusal in one.refusals if refusal.stage not in stages]
 
     # -- what a step needs -----------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ class Work(NamedTuple):
 
     sku: str
     stage: str
-    count: int
+    outputs: int
     cause: str
 
 
@@ -65,7 +65,7 @@ def plan_night(night: Night, last: dict[str, Any] | None) -> Plan:
         work += mine
     counts = Counter[str]()
     for item in work:
-        counts[item.stage] += item.count
+        counts[item.stage] += item.outputs
     seconds, size, basis = _price(counts, last)
     return Plan(tuple(work), seconds, size, basis, tuple(invalidated), len(night.skus))
 

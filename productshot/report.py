@@ -21,14 +21,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from productshot import __version__
-from productshot.errors import StorageMissing
+from productshot.errors import InputRefused, StorageMissing
 from productshot.geometry import Box, Size, fit_inside
 from productshot.keys import STAGE_FORMATS, canonical_json
 from productshot.ledger import Ledger
 from productshot.night import Night, SkuNight
-from productshot.photos import Decoder
 from productshot.pixels import Pixels, from_png, paste, resize, size_of
-from productshot.records import Asset, Cutout, Refusal
+from productshot.records import Asset, Cutout, Photo, Refusal
 from productshot.stages.gates import Judged, compared
 
 THUMB_PX = 220
@@ -46,9 +45,13 @@ class Written:
 
 
 def write_report(night: Night, night_id: str, began: datetime, ended: datetime) -> Written:
-    """Write both files and return what they say."""
+    """Write both files, and a thumbnail per published picture beside them; return what they say."""
     report = night_report(night, night_id, began, ended)
     store = night.ledger.store
+    for sku in report["skus"][:CARDS]:
+        for asset in sku["assets"]:
+            asset["thumb"] = f"nights/{night_id}/thumbs/{asset['digest'][:16]}.jpg"
+            store.put(asset["thumb"], _asset_thumb(asset["key"], asset["digest"], night.ledger), "image/jpeg")
     json_key, html_key = f"nights/{night_id}/report.json", f"nights/{night_id}/report.html"
     html = html_report(night, report)
     store.put(html_key, html.encode(), "text/html; charset=utf-8")
@@ -158,7 +161,7 @@ def _card(one: SkuNight, night: Night) -> dict[str, Any]:
         "fallbacks": one.fallbacks,
         "cutouts": [_cutout_figure(cutout, night) for cutout in used.values()],
         "pictures": [
-            {**_picture_report(judged), "image": data_uri(_render_thumb(judged, ledger))}
+            {**_picture_report(judged), "image": as_data_uri(jpeg_thumb(_render_thumb(judged, ledger)))}
             for judged in one.judged
             if judged.render.lane != "packshot"
         ],
@@ -173,29 +176,34 @@ def _cutout_figure(cutout: Cutout, night: Night) -> dict[str, Any]:
         "key": photo.key,
         "size": photo.size,
         "confidence": cutout.confidence,
-        "photo": _photo_thumb(photo.key, ledger, night.decoder, night),
-        "image": data_uri(on_checker(cut)),
+        "photo": _photo_thumb(photo, night),
+        "image": as_data_uri(jpeg_thumb(on_checker(cut))),
     }
 
 
-def _photo_thumb(key: str, ledger: Ledger, decoder: Decoder, night: Night) -> str | None:
-    """The photo small; None when it is gone from the bucket since it was cut out."""
+def _photo_thumb(photo: Photo, night: Night) -> str | None:
+    """The photo small; None when it is gone or changed since it was cut out."""
     try:
-        data = ledger.store.get(key)
-    except StorageMissing:
+        data = night.ledger.verified(photo.key, photo.digest)
+        rgb = night.decoder.pixels(data, photo.key, night.catalog.recipes.photos).rgb
+    except (StorageMissing, InputRefused):
         return None
-    return data_uri(_thumb(decoder.pixels(data, key, night.catalog.recipes.photos).rgb))
+    return as_data_uri(jpeg_thumb(_thumb(rgb)))
 
 
 def _render_thumb(judged: Judged, ledger: Ledger) -> Pixels:
-    picture, _, _ = compared(judged.render, ledger)
-    return _thumb(picture)
+    return _thumb(compared(judged.render, ledger).picture)
 
 
 def _asset_figure(asset: Asset, ledger: Ledger) -> dict[str, Any]:
-    image = Image.open(io.BytesIO(ledger.verified(asset.key, asset.digest)), formats=["JPEG"])
-    image.draft("RGB", (THUMB_PX, THUMB_PX))
-    return {**asset.model_dump(mode="json"), "image": data_uri(_thumb(np.asarray(image.convert("RGB"))))}
+    image = as_data_uri(_asset_thumb(asset.key, asset.digest, ledger))
+    return {**asset.model_dump(mode="json"), "image": image}
+
+
+def _asset_thumb(key: str, digest: str, ledger: Ledger) -> bytes:
+    image = Image.open(io.BytesIO(ledger.verified(key, digest)), formats=["JPEG"])
+    image.draft("RGB", (2 * THUMB_PX, 2 * THUMB_PX))
+    return jpeg_thumb(_thumb(np.asarray(image.convert("RGB"))))
 
 
 def _thumb(rgb: Pixels) -> Pixels:
@@ -211,8 +219,13 @@ def on_checker(rgba: Pixels) -> Pixels:
     return paste(small, np.repeat(tone[..., None], 3, axis=2), Box(0, 0, width, height))
 
 
-def data_uri(rgb: Pixels) -> str:
-    """The picture as a data: URI, JPEG."""
+def jpeg_thumb(rgb: Pixels) -> bytes:
+    """A small RGB picture as JPEG."""
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def as_data_uri(jpeg: bytes) -> str:
+    """JPEG bytes as a data: URI."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

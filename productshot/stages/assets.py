@@ -31,11 +31,11 @@ from productshot.stages.gates import Judged
 
 
 class AssetJob(NamedTuple):
-    """One accepted picture for one slot; `index` counts the pictures of the slot from 1."""
+    """One accepted picture for one slot; `number` counts the pictures of the slot from 1."""
 
     channel: Channel
     slot: Slot
-    index: int
+    number: int
     picture: Judged
     scene: Scene
 
@@ -47,7 +47,7 @@ def asset_task(job: AssetJob, recipe: AssetRecipe) -> Task:
         **recipe.model_dump(mode="json"),
         "slot": job.slot.model_dump(mode="json", exclude={"rules", "count", "role"}),
         "channel": job.channel.name,
-        "index": job.index,
+        "number": job.number,
         "shadow": job.scene.shadow.model_dump(mode="json"),
         "product": render.product,
         "master": render.master,
@@ -76,24 +76,28 @@ def _make(job: AssetJob, recipe: AssetRecipe, ledger: Ledger) -> Asset:
     render, slot = job.picture.render, job.slot
     photo = render.cutout.photo
     where = f"{job.channel.name}/{slot.name}"
-    item = f"{where} of {render.sku} ({photo.key})"
+    item = f"product of {render.sku} ({photo.key})"
     cutout = from_png(ledger.data(render.sku, "cutouts", render.cutout.digest, "png"))
     if render.lane == "packshot":
-        composed = packshot(cutout, slot, recipe, item)
+        composed = packshot(cutout, slot, recipe, item, where)
     else:
         assert render.master is not None
         plate = from_png(ledger.data(render.sku, "renders", render.digest, "png"))
         frame = frame_for(slot.ratio, render.master, size_of(plate))
         product = cutout if render.product is not None else None
-        composed = scene_picture(plate, frame, render.product, product, job.scene.shadow, slot, recipe, item)
+        composed = scene_picture(
+            plate, frame, render.product, product, job.scene.shadow, slot, recipe, item, where
+        )
     uri = source_type(render.lane, photo.ai_source)
-    data = encode_jpeg(composed, slot, recipe, xmp_packet(uri, f"{render.sku}, {job.scene.name}"), item)
+    data = encode_jpeg(
+        composed, slot, recipe, xmp_packet(uri, f"{render.sku}, {job.scene.name}"), item, where
+    )
     verdicts = check(data, job.channel, slot, composed.matte, render.lane, uri)
     for verdict in verdicts:
         if verdict.status == "refused":
             raise GateRefused(f"{item}: rule {verdict.rule}", verdict.value, verdict.limit, verdict.remedy)
     digest = digest_bytes(data)
-    key = asset_key(job.channel.name, render.sku, slot.name, job.index, digest, "jpg")
+    key = asset_key(job.channel.name, render.sku, slot.name, job.number, digest, "jpg")
     asset = Asset(
         sku=render.sku,
         key=key,
@@ -101,7 +105,7 @@ def _make(job: AssetJob, recipe: AssetRecipe, ledger: Ledger) -> Asset:
         size=size_of(composed.rgb),
         channel=job.channel.name,
         slot=slot.name,
-        index=job.index,
+        index=job.number,
         scene=render.scene,
         lane=render.lane,
         bytes=len(data),

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from catalog_schemas import CutoutRecipe, GateRecipe, ReviewPolicy
-from productshot.geometry import Box, Size
+from productshot.gates import Comparison, judge, measure_render
+from productshot.geometry import Box, Size, centred, fit_inside
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
-from productshot.pixels import Pixels, from_png, lay_alpha, paste, resize
+from productshot.pixels import from_png, lay_alpha, paste, resize
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Measures, Refusal, Render, Verdict
 
@@ -52,18 +53,17 @@ def measure_renders(
 
 def _measure(render: Render, ledger: Ledger, models: Models) -> Measures:
     from productshot.cutout import coarse_alpha
-    from productshot.gates import measure_render
 
-    picture, reference, alpha = compared(render, ledger)
-    numbers, not_valid = measure_render(
-        picture, reference, alpha, lambda rgb: coarse_alpha(rgb, models.cutout_session), render.lane
+    seen = compared(render, ledger)
+    measures = measure_render(
+        render.key, render.lane, seen, lambda rgb: coarse_alpha(rgb, models.cutout_session)
     )
-    rounded = {name: round(float(number), 4) for name, number in numbers.items()}
-    return Measures(render=render.key, numbers=rounded, not_valid=not_valid)
+    rounded = {name: round(number, 4) for name, number in measures.numbers.items()}
+    return measures.model_copy(update={"numbers": rounded})
 
 
-def compared(render: Render, ledger: Ledger) -> tuple[Pixels, Pixels, Pixels]:
-    """Picture RGB, reference RGB (the cutout on plain grey) and the product's alpha, the master at COMPARE_PX.
+def compared(render: Render, ledger: Ledger) -> Comparison:
+    """The picture beside the cutout on plain grey, the master square at COMPARE_PX.
 
     A drawn picture's product stands anywhere; its reference shows the cutout as placed for the control sketch.
     """
@@ -76,8 +76,6 @@ def compared(render: Render, ledger: Ledger) -> tuple[Pixels, Pixels, Pixels]:
     picture = resize(np.ascontiguousarray(square), canvas)
     grey = np.full((COMPARE_PX, COMPARE_PX, 3), REFERENCE_GREY, np.uint8)
     if render.product is None:
-        from productshot.geometry import centred, fit_inside
-
         size = fit_inside(render.cutout.size, Size(COMPARE_PX * 3 // 5, COMPARE_PX * 3 // 5))
         at = centred(size, canvas)
     else:
@@ -85,7 +83,7 @@ def compared(render: Render, ledger: Ledger) -> tuple[Pixels, Pixels, Pixels]:
     product = resize(cutout, at.size)
     if render.product is not None:
         picture = paste(product, picture, at)
-    return picture, paste(product, grey, at), lay_alpha(product[..., 3], canvas, at)
+    return Comparison(picture, paste(product, grey, at), lay_alpha(product[..., 3], canvas, at))
 
 
 def scaled(box: Box, frame: Box, width: int) -> Box:
@@ -104,8 +102,6 @@ def judge_render(
     policy: ReviewPolicy,
 ) -> Verdict:
     """The verdict of all gates; an unsure cutout and, by policy, a drawn product go to a person."""
-    from productshot.gates import judge
-
     if measures is not None:
         verdict = judge(measures, render.lane, limits)
         if verdict.status == "refused":

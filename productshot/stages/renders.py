@@ -99,25 +99,17 @@ def _render(job: RenderJob, task: Task, recipe: RenderRecipe, ledger: Ledger, mo
         return Render.model_validate({**common, "digest": "", "size": job.cutout.size, "product": None})
     cutout = from_png(ledger.data(job.sku.sku, "cutouts", job.cutout.digest, "png"))
     if job.lane == "keep":
-        from productshot.render import paint_around
+        from productshot.render.keep import paint_around
 
         plate = paint_around(models.base, job.scene, cutout, job.ratios, job.seed, recipe)
     else:
-        from productshot.render import draw_product
+        from productshot.adapters import split
+        from productshot.render.draw import AdapterWeights, Subject, draw_product
 
         assert job.adapter is not None and job.sku.noun is not None
         weights = ledger.data(job.sku.sku, "adapters", job.adapter.digest, "safetensors")
-        plate = draw_product(
-            models.base,
-            job.scene,
-            weights,
-            job.sku.noun,
-            job.adapter.token,
-            cutout,
-            job.ratios,
-            job.seed,
-            recipe,
-        )
+        subject = Subject(job.sku.noun, job.adapter.token, AdapterWeights(*split(weights)), cutout)
+        plate = draw_product(models.base, job.scene, subject, job.ratios, job.seed, recipe)
     digest = ledger.put_data(job.sku.sku, "renders", png_bytes(plate.rgb), "png", "image/png")
     return Render.model_validate(
         {
