@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,7 +36,7 @@ class Base:
     alphas_cumprod: torch.Tensor  # (training timesteps,) float32, the product of 1 - beta
     prediction: str  # epsilon or v_prediction
     device: torch.device
-    half: bool  # the UNet and the ControlNet run under bfloat16 autocast
+    dtype: torch.dtype  # of the UNet and the ControlNet; the VAE and the text encoder are float32
     digest: str
     controlnet_digest: str
     cell_px: int  # side of one latent cell in px
@@ -100,7 +100,7 @@ def open_base(recipe: RenderRecipe) -> Base:
         alphas_cumprod=scheduler.alphas_cumprod,
         prediction=scheduler.config.prediction_type,
         device=device,
-        half=device.type == "cuda" or _cpu_has_bfloat16(),
+        dtype=unet.dtype,
         digest=model_digest(path),
         controlnet_digest=model_digest(control_path),
         cell_px=cell_px,
@@ -124,18 +124,12 @@ def memory_errors(item: str) -> Iterator[None]:
         raise OutOfMemory(item, "does not fit into memory", "", remedy) from error
 
 
-def precision(base: Base) -> Any:
-    """The context in which UNet and ControlNet run: bfloat16 autocast where the machine computes it fast."""
+def best_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the machine computes it fast; elsewhere its emulation is slower than float32."""
     import torch
 
-    return torch.autocast(base.device.type, torch.bfloat16) if base.half else nullcontext()
-
-
-def _cpu_has_bfloat16() -> bool:
-    """Without AVX-512 BF16 the emulation is slower than float32."""
-    import torch
-
-    return bool(torch.cpu._is_avx512_bf16_supported())
+    fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
 
 
 def _layout(path: Path, name: str) -> Any:
@@ -155,7 +149,7 @@ def _layout(path: Path, name: str) -> Any:
 
 
 def _load(path: Path, control_path: Path, device: torch.device) -> tuple[Any, Any, Any, Any, Any]:
-    """UNet, VAE, text encoder, tokenizer and ControlNet: float32, eval, frozen."""
+    """UNet, VAE, text encoder, tokenizer and ControlNet, eval and frozen; UNet and ControlNet in best_dtype."""
     import torch
     from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
     from safetensors import SafetensorError
@@ -173,6 +167,8 @@ def _load(path: Path, control_path: Path, device: torch.device) -> tuple[Any, An
         raise ModelDamaged(f"base model {path}", f"cannot be read ({error})", "", _remedy("base")) from error
     for module in (unet, vae, text, controlnet):
         module.to(device).eval().requires_grad_(False)
+    for module in (unet, controlnet):
+        module.to(dtype=best_dtype(device), memory_format=torch.channels_last)
     return unet, vae, text, tokenizer, controlnet
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from productshot.geometry import Size
 from productshot.pixels import Pixels
-from productshot.render.base import Base, memory_errors, precision
+from productshot.render.base import Base, memory_errors
 
 LATENTS = 4
 
@@ -23,8 +23,8 @@ LATENTS = 4
 class Conditions:
     """What steers one picture."""
 
-    text: Tensor  # (2, tokens, width): negative prompt, prompt
-    control: Tensor | None  # (1, 3, h, w), 0..1
+    text: Tensor  # (2, tokens, width): negative prompt, prompt; of the base's dtype
+    control: Tensor | None  # (1, 3, h, w), 0..1; of the base's dtype
     control_scale: float
     guidance_scale: float
 
@@ -48,7 +48,7 @@ def encode_text(base: Base, prompt: str, negative_prompt: str) -> Tensor:
         return_tensors="pt",
     )
     embedded: Tensor = base.text_encoder(words.input_ids.to(base.device)).last_hidden_state
-    return embedded
+    return embedded.to(base.dtype)
 
 
 @torch.inference_mode()
@@ -71,7 +71,9 @@ def as_control(base: Base, control: Pixels | None) -> Tensor | None:
     """(1, 3, h, w) in 0..1 on the base's device, of an (h, w, 3) uint8 control map."""
     if control is None:
         return None
-    return torch.from_numpy(control.astype(np.float32) / 255).permute(2, 0, 1)[None].to(base.device)
+    return (
+        torch.from_numpy(control.astype(np.float32) / 255).permute(2, 0, 1)[None].to(base.device, base.dtype)
+    )
 
 
 def timesteps(trained: int, steps: int) -> list[int]:
@@ -96,24 +98,17 @@ def ddim_step(x: Tensor, noise: Tensor, alpha_bar: Tensor, next_alpha_bar: Tenso
 def predict_noise(base: Base, x: Tensor, t: int, alpha_bar: Tensor, conditions: Conditions) -> Tensor:
     """The guided noise in x: eps(empty) + w (eps(prompt) - eps(empty)) (Ho & Salimans 2022)."""
     pair = torch.cat([x, x])
+    given = {"sample": pair.to(base.dtype), "timestep": t, "encoder_hidden_states": conditions.text}
     down = mid = None
-    with precision(base):
-        if conditions.control is not None and conditions.control_scale > 0:
-            down, mid = base.controlnet(
-                pair,
-                t,
-                encoder_hidden_states=conditions.text,
-                controlnet_cond=conditions.control.expand(2, -1, -1, -1),
-                conditioning_scale=conditions.control_scale,
-                return_dict=False,
-            )
-        output = base.unet(
-            pair,
-            t,
-            encoder_hidden_states=conditions.text,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=mid,
-        ).sample.float()
+    if conditions.control is not None and conditions.control_scale > 0:
+        down, mid = base.controlnet(
+            **given,
+            controlnet_cond=conditions.control.expand(2, -1, -1, -1),
+            conditioning_scale=conditions.control_scale,
+            return_dict=False,
+        )
+    residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+    output = base.unet(**given, **residuals).sample.float()
     without, guided = to_noise(base.prediction, output, pair, alpha_bar).chunk(2)
     return without + conditions.guidance_scale * (guided - without)
 

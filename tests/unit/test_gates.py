@@ -1,0 +1,159 @@
+"""Gates: areas and colours of drawn pictures are known exactly, so every number is asserted, not approximated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from catalog_schemas.recipes import GateRecipe
+from productshot.errors import InputRefused
+from productshot.gates import (
+    Comparison,
+    colour_shift,
+    expansion,
+    judge,
+    mean_colour_shift,
+    measure_render,
+    missing,
+    overlap,
+)
+from productshot.pixels import Pixels
+from productshot.records import Measures
+
+GREY, RED = (128, 128, 128), (200, 40, 40)
+
+
+def a_square(left: int, top: int, right: int, bottom: int, size: int = 100) -> Pixels:
+    """(size, size) alpha, 255 in the box."""
+    alpha = np.zeros((size, size), np.uint8)
+    alpha[top:bottom, left:right] = 255
+    return alpha
+
+
+def a_picture(alpha: Pixels, colour: tuple[int, int, int] = RED, ground: tuple[int, int, int] = GREY) -> Pixels:
+    """The alpha's shape in one colour on a plain ground."""
+    return np.where(alpha[..., None] > 0, np.uint8(colour), np.uint8(ground))
+
+
+def not_ground(picture: Pixels) -> Pixels:
+    """A segmentation that finds whatever differs from the plain ground."""
+    return np.where((picture != np.uint8(GREY)).any(axis=2), np.uint8(255), np.uint8(0))
+
+
+def blind(picture: Pixels) -> Pixels:
+    """A segmentation that finds nothing, ever."""
+    return np.zeros(picture.shape[:2], np.uint8)
+
+
+def test_the_same_outline_has_not_grown() -> None:
+    """A product that stands as in the reference has expansion 0 and misses nothing."""
+    alpha = a_square(30, 30, 70, 70)
+    assert (expansion(alpha, alpha), missing(alpha, alpha)) == (0, 0)
+
+
+def test_two_pixels_of_growth_are_forgiven() -> None:
+    """An outline is never surer than 2 px, so that much growth counts nothing."""
+    assert expansion(a_square(28, 28, 72, 72), a_square(30, 30, 70, 70)) == 0
+
+
+def test_growth_is_the_area_beyond_the_tolerance() -> None:
+    """40 x 40 grown by 10 px to the right: 8 px of them lie beyond the tolerance, 320 of 1,600 px."""
+    assert expansion(a_square(30, 30, 80, 70), a_square(30, 30, 70, 70)) == 320 / 1600
+
+
+def test_a_second_product_counts_as_growth() -> None:
+    """20 x 20 px of another thing far away are 400 of 1,600 px."""
+    both = a_square(30, 30, 70, 70) | a_square(0, 0, 20, 20)
+    assert expansion(both, a_square(30, 30, 70, 70)) == 400 / 1600
+
+
+def test_a_missing_half_is_counted() -> None:
+    """Of 40 x 40 px the right 20 columns are gone, 2 of them forgiven: 18 x 40 of 1,600 px."""
+    assert missing(a_square(30, 30, 50, 70), a_square(30, 30, 70, 70)) == 720 / 1600
+
+
+def test_an_empty_reference_is_refused() -> None:
+    """Growth of nothing is no number."""
+    with pytest.raises(InputRefused, match="the product has no pixel at the compare size"):
+        expansion(a_square(0, 0, 9, 9), a_square(0, 0, 0, 0))
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    """Two 40 x 40 squares shifted by half share a third of their union."""
+    assert overlap(a_square(10, 10, 50, 50), a_square(30, 10, 70, 50)) == 1 / 3
+
+
+def test_the_same_pixels_have_no_colour_shift() -> None:
+    """The ground around the product may be any: only the inside is compared."""
+    alpha = a_square(30, 30, 70, 70)
+    assert colour_shift(a_picture(alpha, ground=(0, 90, 0)), a_picture(alpha), alpha) == 0
+
+
+def test_a_colour_shift_is_the_ciede2000_of_the_two_colours() -> None:
+    """White against L* 73 (sRGB 179): CIEDE2000 of two greys is dL / S_L, computed by hand from the paper."""
+    alpha = a_square(30, 30, 70, 70)
+    lightness = 116 * (((179 / 255 + 0.055) / 1.055) ** 2.4) ** (1 / 3) - 16
+    half = ((100 + lightness) / 2 - 50) ** 2
+    expected = (100 - lightness) / (1 + 0.015 * half / (20 + half) ** 0.5)
+    measured = colour_shift(a_picture(alpha, (255,) * 3), a_picture(alpha, (179,) * 3), alpha)
+    assert measured == pytest.approx(expected, abs=0.01)
+
+
+def test_mean_colours_compare_wherever_the_product_stands() -> None:
+    """A drawn product may stand elsewhere: its mean colour is compared, not its pixels."""
+    here, there = a_square(10, 10, 40, 40), a_square(50, 50, 90, 90)
+    assert mean_colour_shift(a_picture(there), there, a_picture(here), here) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_kept_product_measures_clean_and_is_accepted() -> None:
+    """The reference itself as picture: nothing grown, nothing missing, no colour shift."""
+    alpha = a_square(30, 30, 70, 70)
+    seen = Comparison(a_picture(alpha), a_picture(alpha), alpha)
+    measures = measure_render("key", "keep", seen, not_ground)
+    wanted = {"reference_iou": 1, "object_expansion": 0, "product_missing": 0, "delta_e": 0}
+    assert measures.numbers == wanted
+    assert judge(measures, "keep", GateRecipe()).status == "accepted"
+
+
+def test_measures_without_a_tower_say_why() -> None:
+    """Subject fidelity and prompt match are no numbers yet, and never a silent pass."""
+    alpha = a_square(30, 30, 70, 70)
+    seen = Comparison(a_picture(alpha), a_picture(alpha), alpha)
+    reasons = measure_render("key", "packshot", seen, blind).not_valid
+    assert reasons["subject_fidelity"] == reasons["prompt_match"] == "no image tower ships with pocket yet"
+    assert reasons["object_expansion"] == "a packshot has no painted surroundings"
+
+
+def test_an_unsure_segmentation_invalidates_the_outline_gates_only() -> None:
+    """A network that misses the product on plain grey says so with its IoU; the colours are still judged."""
+    alpha = a_square(30, 30, 70, 70)
+    seen = Comparison(a_picture(alpha, (40, 40, 200)), a_picture(alpha), alpha)
+    measures = measure_render("key", "keep", seen, blind)
+    assert "with IoU 0.00; at least 0.6 is needed" in measures.not_valid["object_expansion"]
+    assert judge(measures, "keep", GateRecipe()).gate == "delta_e"
+
+
+def test_a_second_product_is_refused_with_value_limit_and_remedy() -> None:
+    """The verdict names the gate, what was measured, what is allowed and what to do."""
+    alpha = a_square(30, 30, 70, 70)
+    seen = Comparison(a_picture(alpha | a_square(0, 0, 20, 20)), a_picture(alpha), alpha)
+    verdict = judge(measure_render("key", "keep", seen, not_ground), "keep", GateRecipe())
+    assert (verdict.status, verdict.gate) == ("refused", "object_expansion")
+    assert (verdict.value, verdict.limit) == ("0.250", "at most 0.15")
+    assert "another seed" in verdict.remedy
+
+
+def test_a_drawn_picture_without_the_product_is_refused() -> None:
+    """Nothing is found where the product should be: all of it is missing, and its colour is no number."""
+    alpha = a_square(30, 30, 70, 70)
+    seen = Comparison(np.full((100, 100, 3), GREY, np.uint8), a_picture(alpha), alpha)
+    measures = measure_render("key", "draw", seen, not_ground)
+    assert measures.not_valid["delta_e"] == "no product was found in the picture"
+    assert judge(measures, "draw", GateRecipe()).gate == "product_missing"
+
+
+def test_draw_and_keep_have_their_own_colour_limits() -> None:
+    """A shift of 8 passes a drawn picture and refuses photographed pixels."""
+    measures = Measures(render="key", numbers={"delta_e": 8.0}, not_valid={})
+    assert judge(measures, "draw", GateRecipe()).status == "accepted"
+    assert judge(measures, "keep", GateRecipe()).value == "8.000"
