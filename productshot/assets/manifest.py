@@ -22,7 +22,7 @@ def asset_manifest(
     """The lineage of an asset, JSON-able: photo, cutout, adapter, render, measures, verdicts, recipe.
 
     `measures` are the numbers of the gates, None where no gate looked. The recipes of earlier stages are part
-    of their keys, and lie beside their markers.
+    of their keys.
     """
     cutout, photo = render.cutout, render.cutout.photo
     return {

@@ -1,0 +1,124 @@
+"""The file: pure white after decoding, the byte limit, the profile, the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from assets_builders import a_block, a_disc, a_scene_slot, a_slot
+from PIL import Image
+
+from catalog_schemas import AssetRecipe, Slot
+from productshot.assets import Composed, encode_jpeg, packshot, srgb_profile
+from productshot.assets.white import white_fault
+from productshot.errors import GateRefused
+from productshot.pixels import Pixels
+
+
+def noise(side: int = 320) -> Composed:
+    """A picture that compresses badly."""
+    rgb = np.random.default_rng(7).integers(0, 256, (side, side, 3), np.uint8)
+    return Composed(rgb, np.zeros((side, side), np.uint8), 1.0, None)
+
+
+def decoded(data: bytes) -> Pixels:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def quality_of(data: bytes, slot: Slot, picture: Composed) -> int:
+    """The quality whose file these bytes are."""
+    for quality in range(100, 29, -1):
+        recipe = AssetRecipe(quality=max(quality, 50), min_quality=min(quality, 100))
+        if encode_jpeg(picture, slot, recipe, None, "x") == data:
+            return quality
+    raise AssertionError("no quality gives these bytes")
+
+
+@pytest.mark.parametrize("colour", [(200, 20, 20), (252, 252, 250), (0, 0, 0)])
+@pytest.mark.parametrize("product", ["disc", "wide"])
+def test_white_is_white_after_decoding(product: str, colour: tuple[int, int, int]) -> None:
+    """255 in every block that the product does not touch, nearly white beside it: whatever its colour or width."""
+    cutout = a_disc(240, colour) if product == "disc" else a_block(400, 90, colour)
+    slot = a_slot(fill=1.0)
+    made = packshot(cutout, slot, AssetRecipe(), "mug-1")
+    rgb = decoded(encode_jpeg(made, slot, AssetRecipe(), None, "mug-1"))
+    touched = np.kron((made.matte > 0).reshape(25, 8, 25, 8).any(axis=(1, 3)), np.ones((8, 8))) > 0
+    assert (rgb[~touched] == 255).all()
+    assert (rgb[touched & (made.matte == 0)] >= 250).all()
+
+
+def test_a_ground_that_is_not_white_is_refused() -> None:
+    """A grey ground cannot become white by encoding better."""
+    made = packshot(a_disc(240), a_slot(), AssetRecipe(), "mug-1")
+    grey = Composed(np.minimum(made.rgb, 254), made.matte, made.upscale, made.product)
+    with pytest.raises(
+        GateRefused, match=r"^mug-1 is not on pure white as a JPEG: \d+ px away from the product"
+    ):
+        encode_jpeg(grey, a_slot(), AssetRecipe(), None, "mug-1")
+
+
+def test_the_best_quality_that_fits_is_found() -> None:
+    """The file fits the limit, and one step better would not."""
+    slot, recipe = a_scene_slot(max_bytes=14_000), AssetRecipe(quality=92, min_quality=40)
+    data = encode_jpeg(noise(128), slot, recipe, None, "mug-1")
+    used = quality_of(data, a_scene_slot(), noise(128))
+    better = encode_jpeg(
+        noise(128), a_scene_slot(), AssetRecipe(quality=used + 1, min_quality=40), None, "mug-1"
+    )
+    assert len(data) <= 14_000 < len(better)
+
+
+def test_too_many_bytes_at_the_lowest_quality_are_refused() -> None:
+    """The refusal says how many bytes, at which quality, and the limit."""
+    with pytest.raises(GateRefused) as refused:
+        encode_jpeg(
+            noise(), a_scene_slot(max_bytes=20_000), AssetRecipe(), None, "mug-1", "amazon/additional"
+        )
+    said = str(refused.value)
+    assert (
+        "bytes at JPEG quality 75, the lowest allowed; slot amazon/additional takes at most 20,000 bytes"
+        in said
+    )
+    assert said.endswith("lower the slot's preferred_width, or allow a lower min_quality")
+
+
+def test_pure_white_does_not_break_the_byte_limit() -> None:
+    """A quality that white needs and the limit forbids is a refusal."""
+    made = packshot(a_disc(240), a_slot(), AssetRecipe(), "mug-1")
+    small = len(encode_jpeg(made, a_slot(background="any"), AssetRecipe(), None, "mug-1"))
+    with pytest.raises(GateRefused, match="needed for pure white; slot main takes at most"):
+        encode_jpeg(made, a_slot(max_bytes=small), AssetRecipe(), None, "mug-1")
+
+
+def test_the_same_picture_gives_the_same_bytes() -> None:
+    """No clock and no chance: not even in the colour profile."""
+    made = packshot(a_disc(240), a_slot(), AssetRecipe(), "mug-1")
+    first = encode_jpeg(made, a_slot(), AssetRecipe(), b"<x/>", "mug-1")
+    srgb_profile.cache_clear()
+    assert encode_jpeg(made, a_slot(), AssetRecipe(), b"<x/>", "mug-1") == first
+    assert srgb_profile()[24:36] == bytes.fromhex("07ea 0001 0001 0000 0000 0000")
+
+
+def test_white_keeps_full_colour_and_carries_srgb() -> None:
+    """4:4:4, progressive, with an sRGB profile and without a trace of EXIF."""
+    made = packshot(a_disc(240), a_slot(), AssetRecipe(), "mug-1")
+    with Image.open(io.BytesIO(encode_jpeg(made, a_slot(), AssetRecipe(), None, "mug-1"))) as image:
+        assert image.layer[0][1:3] == (1, 1)  # type: ignore[attr-defined]
+        assert image.info["icc_profile"] == srgb_profile()
+        assert image.info["progressive"] == 1
+        assert "exif" not in image.info and "xmp" not in image.info
+
+
+def test_the_white_rule_knows_both_kinds_of_blocks() -> None:
+    """A pixel of 251 is a fault far from the product and none beside it; 249 is one everywhere."""
+    matte = np.zeros((32, 32), np.uint8)
+    matte[2, 2] = 255
+    rgb = np.full((32, 32, 3), 255, np.uint8)
+    rgb[5, 5] = 251
+    assert white_fault(rgb, matte) is None
+    rgb[5, 5] = 249
+    assert white_fault(rgb, matte) == "1 px beside the product are down to 249"
+    rgb[20, 20, 1] = 254
+    assert white_fault(rgb, matte) == "1 px away from the product are not 255 (down to 254)"
