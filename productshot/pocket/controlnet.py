@@ -1,9 +1,10 @@
-"""Pocket, the ControlNet and its control image: edges, scribble and silhouette in one picture.
+"""Pocket, the ControlNet and what it is shown: edges, scribble and silhouette in one control image.
 
 Channel plan of a control image (h, w, 3) uint8: red = thin edges, green = thick scribble edges, blue = the
 silhouette of the product. A channel that is all zero means "not given": training drops channels at random, so
 that any of them alone, or edges with the silhouette, steers the picture. The silhouette with a caption that names
-the scene only says "a product stands here, paint none beside it".
+the scene only says "a product stands here, paint none beside it". The edges are render/control.py's own, so that
+a night shows the ControlNet exactly what it learned from.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from __future__ import annotations
 import numpy as np
 from diffusers import ControlNetModel, UNet2DConditionModel
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, binary_propagation, gaussian_filter
+
+from productshot.render.control import edges, scribble
 
 EDGES, SCRIBBLE, SILHOUETTE = 0, 1, 2
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 KEPT_CHANNELS = (
-    ((EDGES,), 0.20),
-    ((SCRIBBLE,), 0.15),
+    ((EDGES,), 0.15),
+    ((SCRIBBLE,), 0.10),
     ((SILHOUETTE,), 0.35),
-    ((EDGES, SILHOUETTE), 0.15),
-    ((SCRIBBLE, SILHOUETTE), 0.10),
+    ((EDGES, SILHOUETTE), 0.10),
+    ((EDGES, SCRIBBLE, SILHOUETTE), 0.25),
     ((), 0.05),
 )
 """Which channels a training sample keeps, with what probability."""
@@ -31,37 +32,16 @@ def build_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
     return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(16, 32, 64))
 
 
-def thin_edges(picture: NDArray[np.uint8], low: float = 12.0, high: float = 28.0) -> NDArray[np.uint8]:
-    """(h, w) uint8, 255 on gradient ridges above `high`, or above `low` and joined to one (Canny 1986)."""
-    grey = gaussian_filter(picture.astype(np.float32) @ LUMA, 0.8)
-    rows, columns = np.gradient(grey)
-    strength = np.hypot(rows, columns)
-    across = np.where(np.abs(columns) >= np.abs(rows), neighbour_max(strength, 1), neighbour_max(strength, 0))
-    ridge = strength >= across
-    strong = ridge & (strength > high)
-    kept = binary_propagation(strong, structure=np.ones((3, 3)), mask=ridge & (strength > low))
-    return np.where(kept, np.uint8(255), np.uint8(0))
+def control_image(
+    picture: NDArray[np.uint8], alpha: NDArray[np.uint8], product_only: bool = False
+) -> NDArray[np.uint8]:
+    """(h, w, 3) uint8 with all channels, from (h, w, 3) uint8 sRGB and the product's alpha (h, w) uint8.
 
-
-def neighbour_max(field: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """(h, w) like the field: the larger of the two neighbours along the axis, the border repeated."""
-    padded = np.pad(field, 1, mode="edge")
-    if axis == 0:
-        return np.maximum(padded[:-2, 1:-1], padded[2:, 1:-1])
-    return np.maximum(padded[1:-1, :-2], padded[1:-1, 2:])
-
-
-def scribble(edges: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(h, w) uint8: the edges drawn with a pen about 2 % of the height wide."""
-    reach = max(1, round(edges.shape[0] / 128))
-    thick = binary_dilation(edges > 0, structure=np.ones((3, 3)), iterations=reach)
-    return np.where(thick, np.uint8(255), np.uint8(0))
-
-
-def control_image(picture: NDArray[np.uint8], silhouette: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(h, w, 3) uint8 with all channels, from (h, w, 3) uint8 sRGB and the product's alpha (h, w) uint8."""
-    edges = thin_edges(picture)
-    return np.stack([edges, scribble(edges), silhouette], axis=-1)
+    The edges are those of the whole picture, or of the product alone as the keep lane lays it out.
+    """
+    opaque = np.full_like(alpha, 255)
+    lines = edges(np.dstack([picture, alpha if product_only else opaque]))
+    return np.dstack([lines, scribble(lines), alpha])
 
 
 def keep_channels(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from productshot.pocket.controlnet import EDGES, SILHOUETTE, control_image, thin_edges
+from productshot.pocket.controlnet import EDGES, SILHOUETTE, control_image
 from productshot.pocket.textures import SCENES
 
 PROMPTS = (
@@ -96,14 +96,15 @@ def control_sheet(
 
 
 def edge_correlation(pictures: NDArray[np.uint8], edges: NDArray[np.uint8]) -> float:
-    """Mean Pearson correlation of the pictures' softened edges with the edges that were asked for."""
+    """Mean Pearson correlation of the pictures' grey gradient with the softened edges that were asked for."""
     values = []
     for picture, asked in zip(pictures, edges, strict=True):
-        found = soften(thin_edges(picture, low=6.0, high=14.0))
-        values.append(float(np.corrcoef(found.ravel(), soften(asked).ravel())[0, 1]))
+        grey = gaussian_filter(picture.astype(np.float32).mean(axis=2), 0.8)
+        slope = np.hypot(*np.gradient(grey))
+        values.append(float(np.corrcoef(slope.ravel(), soften(asked).ravel())[0, 1]))
     return round(float(np.mean(values)), 3)
 
 
 def soften(edges: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The edges blurred by about two pixels, so that being one pixel off still counts."""
-    return np.asarray(gaussian_filter(edges.astype(np.float32), 1.5))
+    """The edges blurred by about a pixel, so that being one pixel off still counts."""
+    return np.asarray(gaussian_filter(edges.astype(np.float32), 1.0))

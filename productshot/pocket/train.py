@@ -234,8 +234,10 @@ class ControlTask:
         """Latents, control images in 0..1 and text embeddings; most silhouettes come with the scene alone."""
         rows = rng.integers(self.drawings.trained, size=size)
         pictures = self.drawings.pictures[rows]
+        alone = rng.random(size) < 0.5
         controls = [
-            controlnet.control_image(p, m) for p, m in zip(pictures, self.drawings.masks[rows], strict=True)
+            controlnet.control_image(picture, mask, product_only)
+            for picture, mask, product_only in zip(pictures, self.drawings.masks[rows], alone, strict=True)
         ]
         kept, silhouette = controlnet.keep_channels(np.stack(controls), rng)
         words = self.words[rows].clone()
