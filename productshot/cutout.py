@@ -1,7 +1,7 @@
 """Cutouts: the product of one photo as RGBA with clean edge colours; the only door to rembg and pymatting.
 
-A photo passes through: a coarse map (a rembg session) -> the salient part of it -> a trimap, unknown along the edge -> the
-matte, solved in the unknown band only -> foreground colours -> snapped alpha, box, confidence. Heavy libraries are
+A photo passes through: a coarse map (a rembg session) -> the salient part of it -> a trimap, unknown along the edge ->
+the matte, solved in the unknown band only -> foreground colours -> snapped alpha, box, confidence. Heavy libraries are
 imported inside the functions that need them.
 """
 
@@ -36,6 +36,12 @@ CUSTOM_SIDE = 320
 CUSTOM_MEAN, CUSTOM_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What rembg's custom sessions feed a network."""
 
+LOOK_PX = 512
+"""The coarse map is read at this size at most: no network here sees more."""
+
+COLOUR_PX = 1024
+"""Edge colours are estimated at this size at most; they vary slowly."""
+
 MIN_SHARE = 0.005
 """A product smaller than this share of the photo counts as not found."""
 SNAP_LOW, SNAP_HIGH, BOX_ALPHA = 3, 252, 8
@@ -59,7 +65,7 @@ class Session:
     digest: str
     rembg: BaseSession
     absolute: bool
-    """The network's output is a chance in itself: rembg's stretch of each map to 0..1 would find a product in any photo."""
+    """The output is a chance in itself: rembg's stretch of each map to 0..1 would find a product in any photo."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,7 @@ def _rembg_home(folder: Path) -> Iterator[None]:
 
 
 def coarse_alpha(photo: Pixels, session: Session) -> Pixels:
-    """What the model alone sees as product in a photo (h, w, 3) uint8: (h, w) uint8, 0..255, nothing cleaned or refused."""
+    """What the model alone sees as product in a photo (h, w, 3) uint8: (h, w) uint8, nothing cleaned or refused."""
     return np.round(chance_map(photo, session) * 255).astype(np.uint8)
 
 
@@ -196,7 +202,8 @@ def cut_out(photo: Pixels, session: Session, recipe: Recipe, item: str = "photo"
     InputRefused (naming `item`): nothing that looks like a product was found.
     """
     small = _shrunk(photo, recipe.solve_limit_px)
-    coarse = _looked_twice(small, session)
+    look = _shrunk(small, LOOK_PX)
+    coarse = _looked_twice(look, session)
     kept = salient(coarse)
     share = float(kept.mean())
     if share < MIN_SHARE:
@@ -206,10 +213,10 @@ def cut_out(photo: Pixels, session: Session, recipe: Recipe, item: str = "photo"
             f"at least {MIN_SHARE:.1%} are needed",
             "give a photo of the product alone, or a mask beside it",
         )
-    band_px = max(2, round(recipe.band_px_per_1000 * max(small.shape[:2]) / 1000))
-    trimap = trimap_of(coarse, kept, band_px)
+    band_px = max(2, round(recipe.band_px_per_1000 * max(look.shape[:2]) / 1000))
+    trimap = _stretched(trimap_of(coarse, kept, band_px), small)
     alpha = enlarged(solved(small, trimap), trimap, small, photo)
-    return _finished(photo, alpha, evidence_of(small, coarse, kept))
+    return _finished(photo, alpha, evidence_of(look, coarse, kept))
 
 
 def bring_own(photo: Pixels, alpha: Pixels) -> CutoutPixels:
@@ -241,28 +248,28 @@ def _finished(photo: Pixels, alpha: Alpha, evidence: Evidence | None) -> CutoutP
 
 
 def clean_colours(photo: Pixels, levels: Pixels, box: Box) -> Pixels:
-    """The product's own colours (h, w, 3): photographed pixels where opaque, at the edge what remains without the ground.
+    """The product's own colours (h, w, 3): photographed pixels where opaque, at the edge the ground is taken out.
 
-    Multi-level foreground estimation (Germer et al. 2020), inside `box` only; zero where alpha is zero.
+    Multi-level foreground estimation (Germer et al. 2020) inside `box`, at most COLOUR_PX large; 0 where alpha is 0.
     """
+    from PIL import Image
     from pymatting import estimate_foreground_ml
 
-    height, width = levels.shape
     margin = 16
     window = np.s_[
-        max(box.top - margin, 0) : min(box.bottom + margin, height),
-        max(box.left - margin, 0) : min(box.right + margin, width),
+        max(box.top - margin, 0) : box.bottom + margin, max(box.left - margin, 0) : box.right + margin
     ]
     part, alpha = photo[window], levels[window]
-    own = estimate_foreground_ml(part.astype(np.float32) / 255, alpha.astype(np.float32) / 255)
-    edge = np.where((alpha == 255)[..., None], part, np.round(np.clip(own, 0, 1) * 255).astype(np.uint8))
+    own = estimate_foreground_ml(*(_shrunk(a, COLOUR_PX).astype(np.float32) / 255 for a in (part, alpha)))
+    small = Image.fromarray(np.round(np.clip(own, 0, 1) * 255).astype(np.uint8))
+    edge = np.asarray(small.resize((part.shape[1], part.shape[0]), Image.Resampling.BILINEAR))
     colours = np.zeros_like(photo)
-    colours[window] = edge * (alpha > 0)[..., None]
+    colours[window] = np.where((alpha == 255)[..., None], part, edge) * (alpha > 0)[..., None]
     return colours
 
 
 def _shrunk(photo: Pixels, limit_px: int) -> Pixels:
-    """The photo with its long side at most `limit_px`."""
+    """A picture (h, w, 3) or (h, w) with its long side at most `limit_px`."""
     from PIL import Image
 
     height, width = photo.shape[:2]
@@ -273,11 +280,19 @@ def _shrunk(photo: Pixels, limit_px: int) -> Pixels:
     return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BOX))
 
 
+def _stretched(trimap: Alpha, photo: Pixels) -> Alpha:
+    """The trimap at the photo's size, without new values."""
+    from PIL import Image
+
+    size = (photo.shape[1], photo.shape[0])
+    return np.asarray(Image.fromarray(trimap).resize(size, Image.Resampling.NEAREST))
+
+
 # ---- from the coarse map to a trimap
 
 
 def _looked_twice(photo: Pixels, session: Session) -> Alpha:
-    """The coarse map, and where the product fills only a part of the frame the mean with a second, closer look at it."""
+    """The coarse map; where the product fills only a part of the frame, its mean with a second, closer look."""
     coarse = chance_map(photo, session)
     kept = salient(coarse)
     if not session.absolute or not kept.mean() >= MIN_SHARE:
@@ -295,7 +310,7 @@ def _looked_twice(photo: Pixels, session: Session) -> Alpha:
 
 
 def salient(coarse: Alpha) -> Mask:
-    """The part of a coarse map that is the product: the largest patch above a half, and patches half as large or beside it.
+    """The product in a coarse map: the largest patch above a half, and patches half as large or close beside it.
 
     Specks are dropped and pin holes (below 0.2 % of the product) closed; openings of handles stay.
     """
@@ -317,7 +332,7 @@ def salient(coarse: Alpha) -> Mask:
 
 
 def trimap_of(coarse: Alpha, kept: Mask, band_px: int) -> Alpha:
-    """1 product, 0 ground, 0.5 unknown (h, w): within `band_px` of the outline, and up to 3 times that where the map wavers."""
+    """1 product, 0 ground, 0.5 unknown (h, w): within `band_px` of the outline, thrice that where the map wavers."""
     from scipy import ndimage
 
     inside = ndimage.distance_transform_edt(kept)
@@ -343,7 +358,7 @@ def evidence_of(photo: Pixels, coarse: Alpha, kept: Mask) -> Evidence:
 
 
 def outline_contrast(photo: Pixels, kept: Mask) -> float:
-    """Median CIELAB distance between the colours just inside and just outside the outline, 0..1 (1 from 20 units on)."""
+    """Median CIELAB distance of the colours just inside and just outside the outline, 0..1 (1 from 20 units on)."""
     from scipy import ndimage
     from skimage.color import rgb2lab
 
@@ -399,10 +414,10 @@ def enlarged(alpha: Alpha, trimap: Alpha, small: Pixels, photo: Pixels) -> Alpha
     def large(field: Alpha) -> Alpha:
         return np.asarray(Image.fromarray(field).resize((width, height), Image.Resampling.BILINEAR))
 
-    *slopes, offset = guided_coefficients(small.astype(np.float32) / 255, alpha)
+    *slopes, offset = guided_coefficients(small, alpha, trimap == 0.5)
     full = large(offset).copy()
     for channel, slope in enumerate(slopes):
-        full += large(slope) * (photo[..., channel].astype(np.float32) / 255)
+        full += large(slope) * (photo[..., channel] * np.float32(1 / 255))
     near, known = large(alpha), large(trimap)
     full = np.clip(np.clip(full, near - 0.5, near + 0.5), 0, 1)
     full[known <= 0] = 0
@@ -410,23 +425,37 @@ def enlarged(alpha: Alpha, trimap: Alpha, small: Pixels, photo: Pixels) -> Alpha
     return full
 
 
-def guided_coefficients(guide: Alpha, alpha: Alpha, radius: int = 2, epsilon: float = 1e-4) -> list[Alpha]:
-    """a_r, a_g, a_b and b (h, w) of the guided filter (He et al. 2013, eq. 14-15) of `alpha` by a colour guide (h, w, 3)."""
-    from scipy.ndimage import uniform_filter
+def guided_coefficients(
+    photo: Pixels, alpha: Alpha, band: Mask, radius: int = 2, epsilon: float = 1e-4
+) -> list[Alpha]:
+    """a_r, a_g, a_b and b (h, w) of the guided filter (He et al. 2013, eq. 14-15) of `alpha` by the photo, in the band.
+
+    Outside the band, and a neighbourhood of it, a is 0 and b is alpha.
+    """
+    from scipy.ndimage import maximum_filter, uniform_filter
+
+    guide = photo.astype(np.float32) / 255
+    near = maximum_filter(band, 4 * radius + 1)
 
     def mean(field: Alpha) -> Alpha:
         return np.asarray(uniform_filter(field, 2 * radius + 1), np.float32)
 
-    centre = np.stack([mean(guide[..., c]) for c in range(3)], -1)
+    centre = np.stack([mean(guide[..., c])[near] for c in range(3)], -1)
     level = mean(alpha)
-    covariance = np.stack([mean(guide[..., c] * alpha) - centre[..., c] * level for c in range(3)], -1)
-    sigma = np.empty((*alpha.shape, 3, 3), np.float32)
+    covariance = (
+        np.stack([mean(guide[..., c] * alpha)[near] for c in range(3)], -1) - centre * level[near][:, None]
+    )
+    sigma = -centre[:, :, None] * centre[:, None, :] + epsilon * np.eye(3, dtype=np.float32)
     for row in range(3):
-        for column in range(3):
-            product = mean(guide[..., row] * guide[..., column])
-            sigma[..., row, column] = (
-                product - centre[..., row] * centre[..., column] + epsilon * (row == column)
-            )
+        for column in range(row + 1):
+            product = mean(guide[..., row] * guide[..., column])[near]
+            sigma[:, row, column] += product
+            sigma[:, column, row] += product * (row != column)
     slope = np.linalg.solve(sigma, covariance[..., None])[..., 0]
-    offset = level - (slope * centre).sum(-1)
-    return [mean(slope[..., c]) for c in range(3)] + [mean(offset)]
+    offset = level[near] - (slope * centre).sum(-1)
+    fields = []
+    for values, outside in zip((*slope.T, offset), (0.0, 0.0, 0.0, alpha), strict=True):
+        field = np.zeros_like(alpha) + outside
+        field[near] = values
+        fields.append(mean(field.astype(np.float32)))
+    return fields
