@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ from productshot.geometry import Box
 if TYPE_CHECKING:
     from rembg.sessions.base import BaseSession
 
-Alpha = NDArray[np.float32]
+Alpha = NDArray[np.floating[Any]]
+"""float32, 0..1."""
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
 
@@ -190,7 +191,7 @@ def chance_map(photo: Pixels, session: Session) -> Alpha:
     feed = session.rembg.normalize(picture, CUSTOM_MEAN, CUSTOM_STD, (CUSTOM_SIDE, CUSTOM_SIDE))
     chance = np.asarray(session.rembg.inner_session.run(None, feed)[0][0, 0], np.float32)
     whole = Image.fromarray(chance).resize(picture.size, Image.Resampling.BILINEAR)
-    return np.clip(np.asarray(whole), 0, 1)
+    return np.asarray(whole, np.float32).clip(0, 1)
 
 
 # ---- the cut
@@ -454,8 +455,8 @@ def guided_coefficients(
     slope = np.linalg.solve(sigma, covariance[..., None])[..., 0]
     offset = level[near] - (slope * centre).sum(-1)
     fields = []
-    for values, outside in zip((*slope.T, offset), (0.0, 0.0, 0.0, alpha), strict=True):
-        field = np.zeros_like(alpha) + outside
+    for values, outside in zip((*slope.T, offset), (0, 0, 0, 1), strict=True):
+        field = alpha * np.float32(outside)
         field[near] = values
-        fields.append(mean(field.astype(np.float32)))
+        fields.append(mean(field))
     return fields

@@ -98,12 +98,13 @@ def blurred(field: Field, radius: float) -> Field:
 def lit(rng: Rng, surface: Field, cover: Field, light: Points, gloss: float) -> Field:
     """`surface` shaded as if `cover` were a cushion under `light` (x, y, depth of the shading), with a highlight."""
     height = blurred(cover, len(cover) * rng.uniform(0.02, 0.12))
-    down, right = np.gradient(height)
+    down, right = np.asarray(np.gradient(height), np.float32)
     x, y, deep = (float(v) for v in light)
     slope = (right * x + down * y) * (len(cover) * 0.15)
     shade = 1 + deep * np.clip(slope, -1, 1) - deep * 0.5 * (1 - height)
     peak = np.clip(slope - 0.25, 0, 1) * gloss
-    return np.clip(surface * shade[..., None] + peak[..., None], 0, 1).astype(np.float32)
+    shaded: Field = surface * shade[..., None] + peak[..., None]
+    return shaded.clip(0, 1)
 
 
 def drawn_thing(rng: Rng, size: int) -> Field:
@@ -298,13 +299,13 @@ def arm(rng: Rng, stock: Stock, size: int, target: Points) -> Tile:
     wide = rng.uniform(0.12, 0.4)
     hand = target / size * 2 - 1
     limb = [Stroke(np.stack([hand + heading * 3, hand + heading * 0.15]), wide * rng.uniform(0.7, 1.3))]
-    limb.append(Stroke(oval(*hand, wide * 0.9, wide * 0.7, 2.5, angle)))
+    limb.append(Stroke(oval(hand[0], hand[1], wide * 0.9, wide * 0.7, 2.5, angle)))
     for finger in np.linspace(-0.8, 0.8, int(rng.integers(2, 6))):
         root = hand + across * wide * finger
         tip = root - heading * rng.uniform(0.1, 0.3) + across * rng.normal(0, 0.05)
         limb.append(Stroke(np.stack([root, tip]), wide * 0.35))
-        limb.append(Stroke(oval(*tip, wide * 0.17, wide * 0.17)))
-    pose = np.array([[0.5, 0, 0.0], [0, 0.5, 0.0]]) * 2
+        limb.append(Stroke(oval(tip[0], tip[1], wide * 0.17, wide * 0.17)))
+    pose = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     cover = fill(limb, size, pose)
     light = np.array([rng.normal(), rng.normal(), rng.uniform(0.2, 0.7)])
     return Tile(lit(rng, skin(rng, stock, size), cover, light, 0.0), cover)
@@ -392,7 +393,8 @@ def reflection(rng: Rng, stage: Stage, tile: Tile, left: int, top: int) -> None:
 
 def photographed(rng: Rng, stage: Stage) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """What a camera and a shop's software make of it: light, cast, softness, noise, JPEG; uint8 picture and mask."""
-    colours = stage.colours * light_field(rng, stage.size) * rng.uniform(0.85, 1.15, 3).astype(np.float32)
+    cast = rng.uniform(0.85, 1.15, 3).astype(np.float32)
+    colours: Field = stage.colours * light_field(rng, stage.size) * cast
     colours = np.clip(colours * rng.uniform(0.7, 1.35), 0, 1) ** np.float32(rng.uniform(0.6, 1.3))
     colours = (colours - 0.5) * rng.uniform(0.75, 1.15) + 0.5
     if rng.random() < 0.4:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
+"""float32."""
 Rng = np.random.Generator
 
 COLOUR_KINDS = (  # share, hue span, saturation span, value span

@@ -112,9 +112,9 @@ def figure(rng: Rng) -> list[Part]:
         limbs += [
             Stroke(arm, thick),
             Stroke(leg, thick * 1.2),
-            Stroke(oval(*arm[1], thick * 0.7, thick * 0.7)),
+            Stroke(oval(arm[1, 0], arm[1, 1], thick * 0.7, thick * 0.7)),
         ]
-        limbs.append(Stroke(oval(*leg[1], thick * 0.9, thick * 0.6, power)))
+        limbs.append(Stroke(oval(leg[1, 0], leg[1, 1], thick * 0.9, thick * 0.6, power)))
         if rng.random() < 0.6:
             ear = (side * head[0] * 0.8, top - head[1] * 0.8)
             limbs.append(Stroke(oval(*ear, rng.uniform(0.06, 0.2), rng.uniform(0.08, 0.3), power)))
