@@ -18,7 +18,7 @@ from productshot.assets.compose import product_box
 from productshot.assets.encode import decoded
 from productshot.assets.jpeg import Header, is_jpeg, read_header
 from productshot.assets.marking import read_source_type, says_ai
-from productshot.assets.white import NEAR_WHITE, border_is_white, white_fault
+from productshot.assets.white import NEAR_WHITE, border_is_white, darkest, white_fault
 from productshot.geometry import Size
 from productshot.pixels import Pixels, size_of
 from productshot.records import Record
@@ -205,7 +205,7 @@ def _fill(subject: _Subject, slot: Slot) -> Iterator[RuleVerdict]:
 
 
 def _not_white(rgb: Pixels) -> Pixels:
-    return np.where(rgb.min(axis=2) < NEAR_WHITE, 255, 0).astype(np.uint8)
+    return np.where(darkest(rgb) < NEAR_WHITE, 255, 0).astype(np.uint8)
 
 
 def _origin(

@@ -40,23 +40,26 @@ def _purely_white(
     composed: Composed, first: tuple[int, bytes], xmp: bytes | None, item: str, where: str
 ) -> tuple[int, bytes]:
     """The first (quality, file), or by bisection one of higher quality that decodes to pure white."""
-    fails, data = first
-    if not white_fault(decoded(data), composed.matte):
+    fails = first[0]
+    if not _fault_at(fails, composed):
         return first
-    holds, kept = 100, _encoded(composed.rgb, 100, xmp, full_colour=True)
-    if fault := white_fault(decoded(kept), composed.matte):
+    if fault := _fault_at(100, composed):
         limit = f"{where} asks for 255 outside the product"
         raise GateRefused(
             item, f"is not on pure white as a JPEG: {fault}", limit, "look at the cutout's edge"
         )
+    holds = 100
     while holds - fails > 1:
         middle = (fails + holds) // 2
-        data = _encoded(composed.rgb, middle, xmp, full_colour=True)
-        if white_fault(decoded(data), composed.matte):
-            fails = middle
-        else:
-            holds, kept = middle, data
-    return holds, kept
+        fails, holds = (middle, holds) if _fault_at(middle, composed) else (fails, middle)
+    return holds, _encoded(composed.rgb, holds, xmp, full_colour=True)
+
+
+def _fault_at(quality: int, composed: Composed) -> str | None:
+    """What breaks pure white at that quality; how the coefficients are packed afterwards changes no pixel."""
+    buffer = io.BytesIO()
+    Image.fromarray(composed.rgb).save(buffer, "JPEG", quality=quality, subsampling=0)
+    return white_fault(decoded(buffer.getvalue()), composed.matte)
 
 
 def _best_fitting(

@@ -17,7 +17,7 @@ def white_fault(rgb: Pixels, matte: Pixels, block_px: int = 8) -> str | None:
     Every block of `block_px` (8, or 16 with halved chroma) that the matte does not touch must be 255 in all
     channels; in the others every pixel outside the matte at least 250. `rgb` (h, w, 3), `matte` (h, w) uint8.
     """
-    lowest = rgb.min(axis=2)
+    lowest = darkest(rgb)
     product = matte > 0
     far = ~np.repeat(np.repeat(_touched(product, block_px), block_px, axis=0), block_px, axis=1)
     far = far[: matte.shape[0], : matte.shape[1]]
@@ -29,6 +29,11 @@ def white_fault(rgb: Pixels, matte: Pixels, block_px: int = 8) -> str | None:
         count = int(np.count_nonzero(beside < NEAR_WHITE))
         return f"{count} px beside the product are down to {int(beside.min())}"
     return None
+
+
+def darkest(rgb: Pixels) -> Pixels:
+    """The lowest of the three channels, (h, w) uint8."""
+    return np.minimum(np.minimum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
 
 
 def _touched(product: NDArray[np.bool_], block_px: int) -> NDArray[np.bool_]:
