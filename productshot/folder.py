@@ -1,8 +1,8 @@
 """The folder store: a plain directory that keeps the promises of `productshot.store`.
 
 A write goes to `.tmp/` in the same root and reaches the disk there (fsync); one rename (`put`) or one hard
-link (`create`: it fails when the name exists) then makes it visible, and the directory entry is flushed too. A
-writer that is killed leaves at most a file in `.tmp/`, which no listing shows and a later writer sweeps away.
+link (`create`: it fails when the name exists) then makes it visible, and the directory entry is flushed too.
+A killed writer leaves at most a file in `.tmp/`, which no listing shows and a later writer sweeps away.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from productshot.errors import (
+    ConfigInvalid,
     InputRefused,
     ProductshotError,
     StorageMissing,
@@ -34,6 +35,13 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _UNABLE = {errno.EXDEV, errno.EOPNOTSUPP, errno.EMLINK}
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+def open_folder(root: Path) -> FolderStore:
+    """The store in the folder `root`, which need not exist; ConfigInvalid when it is a file."""
+    store = FolderStore(root)
+    store.find_folder()
+    return store
 
 
 class FolderStore:
@@ -115,6 +123,14 @@ class FolderStore:
     def url(self, key: str, expires_s: int) -> str:
         """The file's own address; it never expires."""
         return self._path(key).as_uri()
+
+    def find_folder(self) -> None:
+        """ConfigInvalid when the store's path is a file; nothing is made."""
+        with self._translated("open", ""):
+            is_file = self._root.exists() and not self._root.is_dir()
+        if is_file:
+            limit = "a store is a folder or s3://bucket/prefix"
+            raise ConfigInvalid(f"store {self.location}", "is a file", limit, "name a folder")
 
     def _path(self, key: str) -> Path:
         check_key(key, SEGMENT_LIMIT_BYTES)
@@ -216,7 +232,7 @@ class FolderStore:
             return StorageUnavailable(item, told, limit, "make room and run it again")
         if cause.errno in _FORBIDDEN:
             remedy = "give this user the permission, or choose another folder"
-            return StorageRefused(item, f"does not let us {action} {shown(key)}", said, remedy)
+            return StorageRefused(item, f"does not let us {action} {shown(key)}".rstrip(), said, remedy)
         if cause.errno in _UNABLE:
             told = f"cannot {action} {shown(key)} in one atomic step"
             return StorageRefused(item, told, said, "keep the whole store on one file system with hard links")

@@ -1,9 +1,9 @@
 """The S3 store, and the only door to boto3.
 
 A bucket (AWS or any compatible server) keeps the promises of `productshot.store` when it honours
-`If-None-Match: *`; some servers ignore that header without a word, so `open_bucket` asks for proof before anyone
-relies on it. Endpoint, region and credentials are boto3's usual settings. Its errors are translated once, here,
-the original kept as the cause.
+`If-None-Match: *`; some servers ignore that header without a word, so `open_bucket` asks for proof before
+anyone relies on it. Endpoint, region and credentials are boto3's usual settings. Its errors are translated
+once, here, the original kept as the cause.
 """
 
 from __future__ import annotations

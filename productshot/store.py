@@ -76,15 +76,15 @@ class Store(Protocol):
         """Remove `key`; nothing happens when it does not exist."""
 
     def url(self, key: str, expires_s: int) -> str:
-        """An address a browser can open, for `expires_s` seconds where addresses expire; `key` need not exist."""
+        """An address a browser can open, on S3 for `expires_s` seconds; `key` need not exist."""
 
 
 def open_store(url: str, probe: bool = True) -> Store:
     """The store at `url`: a folder's path, "file:///folder" or "s3://bucket/prefix".
 
     A folder need not exist: the first write makes it. A bucket must exist (StorageMissing). With `probe`, its
-    server is asked to prove that it keeps conditional writes (StorageRefused when it ignores them); that takes
-    three requests and the right to write, so what only reads opens without.
+    server is asked to prove that it keeps conditional writes (StorageRefused when it ignores them); that
+    takes three requests and the right to write, so what only reads opens without.
     Any other form of `url` is refused with ConfigInvalid, which names the nearest valid form.
     """
     if url.startswith("s3://"):
@@ -92,14 +92,9 @@ def open_store(url: str, probe: bool = True) -> Store:
         from productshot.s3 import open_bucket
 
         return open_bucket(bucket, prefix, probe=probe)
-    from productshot.folder import FolderStore
+    from productshot.folder import open_folder
 
-    root = _folder_path(url)
-    if root.exists() and not root.is_dir():
-        raise ConfigInvalid(
-            f"store {url}", "is a file", "a store is a folder or s3://bucket/prefix", "name a folder"
-        )
-    return FolderStore(root)
+    return open_folder(_folder_path(url))
 
 
 def check_key(key: str, segment_limit_bytes: int | None = None) -> None:

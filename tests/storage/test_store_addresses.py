@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from productshot.errors import ConfigInvalid, InputRefused
@@ -76,6 +76,7 @@ def test_the_port_does_not_load_boto3() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_an_accepted_key_is_one_relative_path(key: str) -> None:
     """What check_key lets through is a normal relative path of printable text."""
@@ -87,6 +88,7 @@ def test_an_accepted_key_is_one_relative_path(key: str) -> None:
     assert ".." not in key.split("/") and "\n" not in key and len(key.encode()) <= 1000
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_shown_key_is_one_short_line(key: str) -> None:
     """A key in a message cannot break the line or fill the screen."""

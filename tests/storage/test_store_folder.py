@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,11 +56,23 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+@contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Without root's right to pass every door."""
+    user = os.geteuid()
+    os.seteuid(65534 if user == 0 else user)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
 def test_a_killed_writer_leaves_nothing_torn(store: FolderStore, tmp_path: Path) -> None:
     """After kill -9 in mid-put readers still get one whole version, and listings show nothing else."""
     for round_ in range(6):
         writer = subprocess.Popen([sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path / "store")])
         while store.head("a") is None or not any((tmp_path / "store/.tmp").iterdir()):
+            assert writer.poll() is None
             time.sleep(0.001)
         time.sleep(0.003 * round_)
         writer.send_signal(signal.SIGKILL)
@@ -107,12 +120,18 @@ def test_a_file_size_limit_reads_like_a_full_disk(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [".tmp"] and not any((tmp_path / ".tmp").iterdir())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_forbidden_folder_is_told(store: FolderStore, tmp_path: Path) -> None:
-    """Without permission the action and the key are named."""
-    (tmp_path / "store").mkdir(mode=0o500)
-    with pytest.raises(StorageRefused, match=r"does not let us write a/b; Permission denied \(EACCES\)"):
-        store.put("a/b", b"", "x")
+    """Without permission the action and the key are named, for each call."""
+    (tmp_path / "store").mkdir(mode=0)
+    with ordinary_user():
+        with pytest.raises(StorageRefused, match=r"does not let us write a/b; Permission denied \(EACCES\)"):
+            store.put("a/b", b"", "x")
+        with pytest.raises(
+            StorageRefused, match=r"does not let us read a/b; .*; give this user the permission"
+        ):
+            store.get("a/b")
+        with pytest.raises(StorageRefused, match="does not let us list"):
+            list(store.list(""))
 
 
 def test_a_read_only_disk_is_told(tiny_disk: Path) -> None:

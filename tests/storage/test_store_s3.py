@@ -6,7 +6,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -25,10 +24,18 @@ from productshot.errors import (
 )
 from productshot.store import open_store
 
-PUT_LARGE = """
-import sys
-from productshot.store import open_store
-open_store(sys.argv[1], probe=False).put("large", b"0" * 200_000_000, "x")
+DIE_IN_MID_UPLOAD = """
+import os, signal, sys
+import boto3
+from productshot.s3 import S3Store
+
+def die(params, **_):
+    if params["query_string"]["partNumber"] == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+client = boto3.client("s3")
+client.meta.events.register("before-call.s3.UploadPart", die)
+S3Store(client, sys.argv[1], sys.argv[2]).put("large", b"0" * 64_000_000, "x")
 """
 Fake = Callable[[Answer], str]
 
@@ -84,14 +91,11 @@ def test_an_unfinished_upload_is_invisible(url: str, server: Server) -> None:
 
 
 def test_a_killed_upload_keeps_the_old_object(url: str, server: Server) -> None:
-    """kill -9 in the middle of a large put leaves the object that was there."""
+    """kill -9 in the middle of a large put leaves the object that was there; the next put replaces it."""
     store, prefix = open_store(url, probe=False), url.removeprefix(f"s3://{server.bucket}/")
     store.put("large", b"old", JSON)
-    writer = subprocess.Popen([sys.executable, "-c", PUT_LARGE, url])
-    while not server.client().list_multipart_uploads(Bucket=server.bucket, Prefix=prefix).get("Uploads"):
-        time.sleep(0.01)
-    writer.send_signal(signal.SIGKILL)
-    writer.wait()
+    writer = [sys.executable, "-c", DIE_IN_MID_UPLOAD, server.bucket, f"{prefix}/"]
+    assert subprocess.run(writer, check=False).returncode == -signal.SIGKILL
     assert store.get("large") == b"old"
     store.put("large", b"new", JSON)
     assert [(found.key, found.size) for found in store.list("")] == [("large", 3)]
