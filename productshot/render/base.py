@@ -155,12 +155,12 @@ def _load(path: Path, control_path: Path, device: torch.device) -> tuple[Any, An
     from safetensors import SafetensorError
     from transformers import CLIPTextModel, CLIPTokenizer
 
-    full, how = torch.float32, {"use_safetensors": True, "local_files_only": True}
+    fast, full, how = best_dtype(device), torch.float32, {"use_safetensors": True, "local_files_only": True}
     try:
         with _quiet():
-            unet = UNet2DConditionModel.from_pretrained(path / "unet", torch_dtype=full, **how)
+            unet = UNet2DConditionModel.from_pretrained(path / "unet", torch_dtype=fast, **how)
             vae = AutoencoderKL.from_pretrained(path / "vae", torch_dtype=full, **how)
-            controlnet = ControlNetModel.from_pretrained(control_path, torch_dtype=full, **how)
+            controlnet = ControlNetModel.from_pretrained(control_path, torch_dtype=fast, **how)
             text = CLIPTextModel.from_pretrained(path / "text_encoder", dtype=full, **how)
             tokenizer = CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
     except (OSError, SafetensorError) as error:
@@ -168,7 +168,7 @@ def _load(path: Path, control_path: Path, device: torch.device) -> tuple[Any, An
     for module in (unet, vae, text, controlnet):
         module.to(device).eval().requires_grad_(False)
     for module in (unet, controlnet):
-        module.to(dtype=best_dtype(device), memory_format=torch.channels_last)
+        module.to(memory_format=torch.channels_last)
     return unet, vae, text, tokenizer, controlnet
 
 

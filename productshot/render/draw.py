@@ -134,12 +134,15 @@ def with_token(base: Base, token: str, row: Tensor) -> Base:
 
 def _load_lora(base: Base, subject: Subject, lora: Mapping[str, Tensor]) -> None:
     """Put the LoRA into the base's UNet by diffusers' own loader."""
+    shapes = {name: weight.shape for name, weight in base.unet.named_parameters()}
+    for name, weight in lora.items():
+        layer, _, half = name.removeprefix("unet.").rpartition(".lora_")
+        shape = shapes.get(f"{layer}.weight", ())
+        axis = 1 if half.startswith("A") else 0
+        if len(shape) < 2 or weight.shape[axis] != shape[axis]:
+            value = f"has {name} of shape {tuple(weight.shape)}"
+            limit = f"base model {base.digest[:12]} has {tuple(shape) or 'nothing'} there"
+            raise InputRefused(f"adapter of {subject.noun}", value, limit, "train it again for this base")
     full = {name: weight.float() for name, weight in lora.items()}
-    try:
-        StableDiffusionLoraLoaderMixin.load_lora_into_unet(full, None, base.unet, adapter_name=WORN)
-    except (RuntimeError, ValueError, KeyError) as error:
-        value = f"does not fit base model {base.digest[:12]} ({error})"
-        raise InputRefused(
-            f"adapter of {subject.token} {subject.noun}", value, "", "train it again"
-        ) from error
+    StableDiffusionLoraLoaderMixin.load_lora_into_unet(full, None, base.unet, adapter_name=WORN)
     base.unet.requires_grad_(False).eval()

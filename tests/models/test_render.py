@@ -1,0 +1,302 @@
+"""Rendering with a tiny base model of pocket's layout and random weights, made here: laws, not looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from catalog_schemas.recipes import RenderRecipe
+from catalog_schemas.scene import Placement, Scene
+from productshot.errors import ConfigInvalid, InputRefused, ModelDamaged, ModelMissing
+from productshot.geometry import Box, Size
+from productshot.pixels import Pixels
+from productshot.pocket.controlnet import build_controlnet
+from productshot.pocket.diffusion import build_unet, save_pipeline
+from productshot.pocket.text import build_text_encoder, build_tokenizer
+from productshot.pocket.vae import build_vae
+from productshot.render import Base, Plate, model_digest, open_base, resolve_model
+from productshot.render.draw import AdapterWeights, Subject, draw_product, wearing, with_token
+from productshot.render.keep import known_product, paint_around, without_product
+from productshot.render.outpaint import Brief, kept_cells, outpaint
+from productshot.render.sample import Conditions, Known, encode_text, sample, timesteps
+
+SIDE = 64
+WIDTH = 32
+SQUARE = [(1, 1)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with base/ and controlnet/ of pocket's layout, narrow and untrained."""
+    folder = tmp_path_factory.mktemp("tiny")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tokenizer = build_tokenizer(["a photo of a mug", "an empty scene on a wooden table"])
+        unet = build_unet((16, 16, 32), WIDTH)
+        text = build_text_encoder(tokenizer, width=WIDTH, layers=1)
+        save_pipeline(folder / "base", build_vae((8, 8, 16), SIDE), text, tokenizer, unet)
+        build_controlnet(unet).save_pretrained(folder / "controlnet")
+    return folder
+
+
+def a_recipe(model: Path, **changes: object) -> RenderRecipe:
+    """Three steps at 64 px with the tiny model."""
+    fields = {
+        "base": str(model / "base"),
+        "controlnet": str(model / "controlnet"),
+        "steps": 3,
+        "size_px": SIDE,
+    }
+    return RenderRecipe.model_validate({**fields, **changes})
+
+
+@pytest.fixture(scope="module")
+def recipe(model: Path) -> RenderRecipe:
+    return a_recipe(model)
+
+
+@pytest.fixture(scope="module")
+def base(recipe: RenderRecipe) -> Base:
+    return open_base(recipe)
+
+
+def a_cutout() -> Pixels:
+    """A red 40 x 60 card with a half-transparent rim, RGBA."""
+    rgba = np.zeros((60, 40, 4), np.uint8)
+    rgba[..., 0], rgba[..., 3] = 220, 255
+    rgba[[0, -1]] = rgba[:, [0, -1]] = (220, 0, 0, 128)
+    return rgba
+
+
+def a_scene(**changes: object) -> Scene:
+    """A wooden table for either lane."""
+    fields = {
+        "name": "wooden-table",
+        "prompt": "a photo of a {token} {noun} on a wooden table",
+        "scene_prompt": "an empty scene on a wooden table",
+    }
+    return Scene.model_validate({**fields, **changes})
+
+
+def a_lora(base: Base) -> dict[str, Tensor]:
+    """Random rank-2 weights for every attention query of the UNet, by diffusers' names."""
+    generator = torch.Generator().manual_seed(7)
+    lora: dict[str, Tensor] = {}
+    for name, weight in base.unet.named_parameters():
+        if name.endswith("to_q.weight"):
+            layer = f"unet.{name.removesuffix('.weight')}"
+            lora[f"{layer}.lora_A.weight"] = torch.randn(2, weight.shape[1], generator=generator)
+            lora[f"{layer}.lora_B.weight"] = torch.randn(weight.shape[0], 2, generator=generator)
+    return lora
+
+
+def an_adapter(base: Base) -> AdapterWeights:
+    """A LoRA and a token row."""
+    return AdapterWeights(a_lora(base), torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(8)))
+
+
+def weights_of(base: Base) -> dict[str, Tensor]:
+    """A copy of every weight of the UNet and the text encoder, by name."""
+    return {k: v.clone() for m in (base.unet, base.text_encoder) for k, v in m.state_dict().items()}
+
+
+def test_a_digest_follows_the_bytes_not_the_place(model: Path, tmp_path: Path) -> None:
+    """The same files elsewhere digest alike; one changed setting digests otherwise."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in (model / "controlnet").iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    assert model_digest(copy) == model_digest(model / "controlnet")
+    (copy / "config.json").write_text("{}")
+    assert model_digest(copy) != model_digest(model / "controlnet")
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """The message says what was looked for, where, and what to give instead."""
+    with pytest.raises(
+        ModelMissing, match="controlnet model .*nowhere has no config.json at .*; give pocket or"
+    ):
+        resolve_model(str(tmp_path / "nowhere"), "controlnet")
+
+
+def test_a_damaged_weight_file_is_refused(model: Path, tmp_path: Path) -> None:
+    """A cut-off safetensors file is a damaged model, not a crash."""
+    bad = tmp_path / "controlnet"
+    bad.mkdir()
+    for file in (model / "controlnet").iterdir():
+        (bad / file.name).write_bytes(
+            file.read_bytes()[:100] if "safetensors" in file.name else file.read_bytes()
+        )
+    with pytest.raises(ModelDamaged, match="cannot be read"):
+        open_base(a_recipe(model, controlnet=str(bad)))
+
+
+def test_another_layout_is_refused(model: Path, tmp_path: Path) -> None:
+    """A model that is not of Stable Diffusion's layout is refused by its own name."""
+    (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    with pytest.raises(ConfigInvalid, match="is a FluxPipeline; the Stable Diffusion 1/2 layout"):
+        open_base(a_recipe(model, base=str(tmp_path)))
+
+
+def test_trailing_timesteps_start_at_the_noisiest() -> None:
+    """Five of a thousand: 999, 799, 599, 399, 199."""
+    assert timesteps(1000, 5) == [999, 799, 599, 399, 199]
+
+
+def test_the_same_seed_gives_the_same_bytes(base: Base, recipe: RenderRecipe) -> None:
+    """Whatever was rendered in between; another seed gives another picture."""
+    first = paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe)
+    other = paint_around(base, a_scene(), a_cutout(), SQUARE, 2, recipe)
+    again = paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe)
+    assert first.rgb.tobytes() == again.rgb.tobytes()
+    assert first.rgb.tobytes() != other.rgb.tobytes()
+
+
+def test_the_prompt_steers_the_picture(base: Base, recipe: RenderRecipe) -> None:
+    """Text reaches the picture at all."""
+    one = paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe)
+    other = paint_around(base, a_scene(scene_prompt="a photo of a mug"), a_cutout(), SQUARE, 1, recipe)
+    assert (one.rgb != other.rgb).any()
+
+
+def test_known_latents_stay_exact(base: Base) -> None:
+    """What the mask keeps is in the result to the bit; the rest is painted."""
+    latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., 4:9, 4:9] = 1
+    steering = Conditions(encode_text(base, "a mug", ""), None, 1.0, 4.0)
+    painted = sample(base, steering, Size(SIDE, SIDE), 3, 1, Known(latents, mask))
+    assert torch.equal(painted[..., 4:9, 4:9], latents[..., 4:9, 4:9])
+    assert not torch.isclose(painted[..., 12:, 12:], latents[..., 12:, 12:]).any()
+
+
+def test_kept_cells_lie_whole_inside_what_is_known(base: Base) -> None:
+    """Known px 6..43: cells 2..10 are whole, one less on each side with a shrink of one."""
+    known = np.zeros((SIDE, SIDE), bool)
+    known[6:44, 6:44] = True
+    assert kept_cells(base, known, 0)[0, 0, 5].nonzero().flatten().tolist() == list(range(2, 11))
+    assert kept_cells(base, known, 1)[0, 0, 5].nonzero().flatten().tolist() == list(range(3, 10))
+
+
+def test_the_product_keeps_its_place(base: Base, recipe: RenderRecipe) -> None:
+    """The plate says where the product stands: centred on the scene's ground line."""
+    scene = a_scene(placement=Placement(ground_y=0.75, max_width=0.5, max_height=0.75))
+    plate = paint_around(base, scene, a_cutout(), SQUARE, 1, recipe)
+    assert plate.product == Box(16, 0, 48, 48)
+    assert (plate.master, plate.size) == (Box(0, 0, SIDE, SIDE), Size(SIDE, SIDE))
+
+
+def test_no_colour_of_the_product_stays_in_the_plate() -> None:
+    """A blurred red product with its halo on grey leaves plain grey."""
+    alpha = np.zeros((128, 128), np.uint8)
+    alpha[40:80, 40:80] = 255
+    rgb = np.full((128, 128, 3), 90, np.uint8)
+    rgb[38:82, 38:82] = (200, 0, 0)
+    whole = Plate(rgb, Box(0, 0, 128, 128), Box(40, 40, 80, 80))
+    assert (without_product(whole, alpha).rgb == 90).all()
+
+
+def test_the_product_is_known_only_inside_its_edge(base: Base) -> None:
+    """Of a 32 px wide product the cells beside its outline are painted."""
+    placed = np.zeros((SIDE, SIDE, 4), np.uint8)
+    placed[16:48, 16:48] = 255
+    mask = known_product(base, placed).mask[0, 0]
+    assert mask[8].nonzero().flatten().tolist() == list(range(5, 11))
+
+
+def test_keep_without_a_scene_prompt_is_refused(base: Base, recipe: RenderRecipe) -> None:
+    """The scene is named, with what to write."""
+    with pytest.raises(
+        ConfigInvalid, match="scene wooden-table has no scene_prompt; the keep lane paints it"
+    ):
+        paint_around(base, a_scene(scene_prompt=""), a_cutout(), SQUARE, 1, recipe)
+
+
+def test_one_plate_serves_all_ratios(base: Base, recipe: RenderRecipe) -> None:
+    """A tall and a wide slot: the plate grows both ways, master and product move along."""
+    plate = paint_around(base, a_scene(), a_cutout(), [(1, 1), (2, 3), (4, 3)], 1, recipe)
+    assert plate.size == Size(96, 96)
+    assert plate.master == Box(16, 16, 80, 80)
+    square = paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe)
+    assert plate.product is not None and square.product is not None
+    assert plate.product.left == square.product.left + 16
+
+
+def test_outpainting_keeps_the_old_pixels_but_for_the_seam(base: Base, recipe: RenderRecipe) -> None:
+    """Grown upwards and downwards only: the rows inside the seam are the master's, rim to rim."""
+    rgb = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+    old = Plate(rgb, Box(0, 0, SIDE, SIDE), None)
+    new = outpaint(base, old, Size(SIDE, 96), Brief("a mug", "", 1, recipe))
+    assert (new.size, new.master) == (Size(SIDE, 96), Box(0, 16, SIDE, 80))
+    assert (new.rgb[16:80][16:-16] == rgb[16:-16]).all()
+    assert (new.rgb[:16] > 0).any()
+
+
+def test_an_outpainting_target_off_the_grid_is_refused(base: Base, recipe: RenderRecipe) -> None:
+    """The message names the size and the step."""
+    old = Plate(np.zeros((SIDE, SIDE, 3), np.uint8), Box(0, 0, SIDE, SIDE), None)
+    with pytest.raises(ConfigInvalid, match="is 64x90 px; both sides must be multiples of 16"):
+        outpaint(base, old, Size(SIDE, 90), Brief("a mug", "", 1, recipe))
+
+
+def test_an_adapter_changes_the_picture_and_leaves_the_base_clean(base: Base, recipe: RenderRecipe) -> None:
+    """Every weight name and value of the base is the same afterwards."""
+    before = weights_of(base)
+    plain = draw_product(base, a_scene(), Subject("mug", "sks", None, a_cutout()), SQUARE, 1, recipe)
+    worn = draw_product(
+        base, a_scene(), Subject("mug", "sks", an_adapter(base), a_cutout()), SQUARE, 1, recipe
+    )
+    after = weights_of(base)
+    assert (plain.rgb != worn.rgb).any() and worn.product is None
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_error_while_an_adapter_is_worn_leaves_the_base_clean(base: Base) -> None:
+    """Taking off happens on every way out."""
+    before = weights_of(base)
+    with pytest.raises(KeyboardInterrupt), wearing(base, Subject("mug", "sks", an_adapter(base), a_cutout())):
+        raise KeyboardInterrupt
+    assert weights_of(base).keys() == before.keys()
+
+
+def test_an_adapter_of_another_base_is_refused(base: Base) -> None:
+    """Its weights do not fit; the message names the noun and the base, and the base stays clean."""
+    before = weights_of(base)
+    lora = {name: torch.zeros(3, 3) for name in a_lora(base)}
+    subject = Subject("mug", "sks", AdapterWeights(lora, None), a_cutout())
+    with (
+        pytest.raises(InputRefused, match=r"adapter of mug has .* of shape \(3, 3\); base model .* has \("),
+        wearing(base, subject),
+    ):
+        pass
+    assert weights_of(base).keys() == before.keys()
+
+
+def test_a_token_row_is_read_by_its_token_only(base: Base) -> None:
+    """The new row changes prompts with the token, no others, and the first base does not know it."""
+    dressed = with_token(base, "sks", torch.ones(1, WIDTH))
+    with_word, without = "a photo of a sks mug", "a photo of a mug"
+    assert not torch.equal(encode_text(dressed, with_word, ""), encode_text(base, with_word, ""))
+    assert torch.equal(encode_text(dressed, without, ""), encode_text(base, without, ""))
+    assert len(base.tokenizer) == len(dressed.tokenizer) - 1
+
+
+def test_drawing_and_training_read_a_token_alike(base: Base) -> None:
+    """The adapters room trains the row with its own reading of the prompt: both readings agree."""
+    from productshot.adapters.text import encode_prompts
+
+    row, prompt = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(9)), "a photo of a sks mug"
+    trained = encode_prompts(base.tokenizer, base.text_encoder, [prompt], "sks", row)
+    drawn = encode_text(with_token(base, "sks", row), prompt, "")[1:]
+    assert torch.equal(trained.to(base.dtype), drawn)
+
+
+def test_a_prompt_without_its_token_is_refused_for_an_adapter(base: Base, recipe: RenderRecipe) -> None:
+    """An adapter that no word calls would change the picture without being asked to."""
+    subject = Subject("mug", "sks", an_adapter(base), a_cutout())
+    with pytest.raises(ConfigInvalid, match="scene wooden-table has no {token} in its prompt"):
+        draw_product(base, a_scene(prompt="a photo of a {noun}"), subject, SQUARE, 1, recipe)
