@@ -110,8 +110,7 @@ def scene_picture(
     ground = enlarge(plate, window, size)
     if stands:
         ground = cast_shadow(ground, matte, stands, shadow)
-    picture = paste(layer, add_grain(ground, plate), at)
-    return Composed(picture, matte, scale, stands)
+    return Composed(paste(layer, add_grain(ground, plate), at), matte, scale, stands)
 
 
 def _drawn_picture(

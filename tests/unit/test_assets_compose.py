@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from assets_builders import a_block, a_disc, a_scene_slot, a_slot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from productshot.assets import Composed, packshot, scene_picture
 from productshot.errors import GateRefused
 from productshot.geometry import Box
 from productshot.pixels import Pixels
+from tests.unit.assets_builders import a_block, a_disc, a_scene_slot, a_slot
 
 PLATE = Box(0, 0, 64, 64)
 

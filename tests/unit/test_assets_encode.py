@@ -6,7 +6,6 @@ import io
 
 import numpy as np
 import pytest
-from assets_builders import a_block, a_disc, a_scene_slot, a_slot
 from PIL import Image
 
 from catalog_schemas import AssetRecipe, Slot
@@ -14,6 +13,7 @@ from productshot.assets import Composed, encode_jpeg, packshot, srgb_profile
 from productshot.assets.white import white_fault
 from productshot.errors import GateRefused
 from productshot.pixels import Pixels
+from tests.unit.assets_builders import a_block, a_disc, a_scene_slot, a_slot
 
 
 def noise(side: int = 320) -> Composed:

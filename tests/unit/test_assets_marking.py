@@ -7,12 +7,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from assets_builders import a_disc, a_slot
 from PIL import Image
 
 from catalog_schemas import AssetRecipe
 from productshot.assets import encode_jpeg, packshot, read_source_type, says_ai, source_type, xmp_packet
 from productshot.assets.marking import COMPOSITE_WITH_AI, DRAWN_BY_AI
+from tests.unit.assets_builders import a_disc, a_slot
 
 HOSTILE = 'mug</rdf:li>\x00<Iptc4xmpExt:DigitalSourceType>none</x> & "quotes" \ud800'
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from assets_builders import a_block, a_channel, a_scene_slot, a_slot
 from PIL import Image, ImageCms
 
 from catalog_schemas import AssetRecipe, Rule, channel_names, load_channel
@@ -16,6 +15,7 @@ from productshot.assets import RuleVerdict, check, encode_jpeg, packshot, srgb_p
 from productshot.assets.check import profile_name
 from productshot.assets.marking import COMPOSITE_WITH_AI, DRAWN_BY_AI
 from productshot.pixels import Pixels
+from tests.unit.assets_builders import a_block, a_channel, a_scene_slot, a_slot
 
 
 def a_file(
