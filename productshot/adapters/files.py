@@ -32,7 +32,7 @@ class TrainedAdapter:
     """What training one set made."""
 
     sku: str
-    lora: Mapping[str, Tensor]  # by diffusers' names, float32; empty with textual inversion
+    lora: Mapping[str, Tensor]  # by diffusers' names, float16; empty with textual inversion
     row: Tensor | None  # (1, width) float32, the learned token's row of the embedding table
     losses: tuple[float, ...]  # mean of each tenth of the training
     token: str
@@ -55,6 +55,7 @@ def join(adapter: TrainedAdapter) -> bytes:
 def split(data: bytes) -> tuple[dict[str, Tensor], Tensor | None]:
     """The LoRA by diffusers' names (empty with textual inversion) and the token's (1, width) row, if any.
 
+    float16 and float32, as they were joined.
     Raises ModelDamaged when the bytes are not an adapter file.
     """
     try:

@@ -6,6 +6,7 @@ tokenizer nor encoder is ever changed, and a render may use the same function wi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -42,20 +43,14 @@ def encode_prompts(
 def prompt_ids(tokenizer: CLIPTokenizer, prompt: str, learned: str | None, learned_id: int) -> list[int]:
     """Token ids of a prompt, model_max_length long; each word `learned` becomes `learned_id`.
 
-    The same ids as those of a tokenizer to which the word was added as a token. A prompt that is too long
-    loses its end, as everywhere in CLIP.
+    The same ids as those of a tokenizer to which the word was added as a token of its own. A prompt that is
+    too long loses its end, as everywhere in CLIP.
     """
+    parts = [prompt] if learned is None else re.split(rf"\b{re.escape(learned)}\b", prompt)
     ids: list[int] = []
-    words: list[str] = []
-    for word in [*prompt.split(), None]:
-        if word is not None and word != learned:
-            words.append(word)
-            continue
-        if words:
-            ids += tokenizer(" ".join(words), add_special_tokens=False).input_ids
-            words = []
-        if word is not None:
-            ids.append(learned_id)
+    for index, part in enumerate(parts):
+        ids += [learned_id] if index else []
+        ids += tokenizer(part.strip(), add_special_tokens=False).input_ids
     length = tokenizer.model_max_length
     ids = [tokenizer.bos_token_id, *ids[: length - 2], tokenizer.eos_token_id]
     return ids + [tokenizer.pad_token_id] * (length - len(ids))

@@ -1,0 +1,347 @@
+"""Adapters on a tiny random base model of pocket's layout: what training changes, what it leaves, what it writes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import AddedToken, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from catalog_schemas import AdapterRecipe
+from productshot.adapters import (
+    TrainedAdapter,
+    TrainingBase,
+    TrainingSet,
+    about,
+    join,
+    make_class_images,
+    open_training_base,
+    split,
+    train_adapters,
+)
+from productshot.adapters.losses import add_noise, masked_error, min_snr_weight, spread_timesteps, velocity
+from productshot.adapters.text import encode_prompts, first_row, prompt_ids
+from productshot.adapters.train import learning_rate_share, tenths
+from productshot.errors import ConfigInvalid, ModelDamaged
+from productshot.pocket.text import build_tokenizer
+from productshot.progress import Progress, silent
+from productshot.records import Refusal
+
+SIDE = 32
+CAPTIONS = ["a photo of a red mug on a plain background", "a blurred photo of a mug"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors: more threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Stable Diffusion directory of random weights, a few hundred kilobytes."""
+    path = tmp_path_factory.mktemp("base")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        tokenizer = build_tokenizer(CAPTIONS)
+        StableDiffusionPipeline(
+            vae=a_vae(),
+            text_encoder=a_text_encoder(tokenizer),
+            tokenizer=tokenizer,
+            unet=a_unet(),
+            scheduler=DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        ).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def base(base_path: Path) -> TrainingBase:
+    return open_training_base(a_recipe(base=str(base_path)), torch.device("cpu"))
+
+
+def a_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=SIDE // 2,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        attention_head_dim=2,
+        cross_attention_dim=16,
+        norm_num_groups=4,
+    )
+
+
+def a_vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(4, 8),
+        norm_num_groups=2,
+        mid_block_add_attention=False,
+        sample_size=SIDE,
+    )
+
+
+def a_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=32,
+            projection_dim=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=tokenizer.model_max_length,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def a_recipe(**changes: object) -> AdapterRecipe:
+    return AdapterRecipe.model_validate({"rank": 2, "steps": 3, "batch": 2, "prior_images": 2, **changes})
+
+
+def a_set(sku: str = "mug-1", noun: str = "mug", red: int = 200) -> TrainingSet:
+    """One picture of a coloured square on grey, with two grey class images."""
+    rgb, alpha = np.full((60, 50, 3), 90, np.uint8), np.zeros((60, 50), np.uint8)
+    rgb[15:45, 10:40], alpha[15:45, 10:40] = (red, 30, 30), 255
+    grey = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    return TrainingSet(sku, noun, ((rgb, alpha),), class_images=(grey, grey))
+
+
+def train_one(base: TrainingBase, recipe: AdapterRecipe, item: TrainingSet | None = None) -> TrainedAdapter:
+    (outcome,) = train_adapters([item or a_set()], recipe, base, silent)
+    assert isinstance(outcome, TrainedAdapter), outcome
+    return outcome
+
+
+def weights_digest(base: TrainingBase) -> str:
+    """Over the names and bytes of all weights of the base."""
+    digest = hashlib.sha256()
+    for model in (base.unet, base.vae, base.text_encoder):
+        for name, weight in model.state_dict().items():
+            digest.update(name.encode() + weight.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def test_training_leaves_the_base_as_it_was(base: TrainingBase) -> None:
+    """Names and bytes of every base weight are the same before and after both methods."""
+    before = weights_digest(base)
+    train_one(base, a_recipe())
+    train_one(base, a_recipe(method="textual-inversion"))
+    assert weights_digest(base) == before
+    assert not any(weight.requires_grad for weight in base.unet.parameters())
+
+
+def test_training_changes_lora_and_token(base: TrainingBase) -> None:
+    """Every LoRA layer leaves zero and the token's row leaves its start."""
+    adapter = train_one(base, a_recipe())
+    ups = [weight for name, weight in adapter.lora.items() if name.endswith("lora_B.weight")]
+    assert len(ups) > 20 and all(weight.abs().max() > 0 for weight in ups)
+    assert adapter.row is not None
+    assert not torch.equal(adapter.row, first_row(base.tokenizer, base.text_encoder, "sks", "mug"))
+
+
+def test_sets_trained_together_equal_each_alone(base: TrainingBase) -> None:
+    """The bytes of an adapter do not depend on what was trained before it."""
+    recipe, sets = a_recipe(), [a_set("a", red=220), a_set("b", red=60)]
+    together = [join(outcome) for outcome in train_adapters(sets, recipe, base, silent)]
+    torch.manual_seed(99)
+    alone = [join(train_one(base, recipe, item)) for item in reversed(sets)]
+    assert together == alone[::-1]
+    assert together[0] != together[1]
+
+
+def test_training_leaves_the_global_generator_alone(base: TrainingBase) -> None:
+    """What a caller draws from torch after a training is what it would have drawn without it."""
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    train_one(base, a_recipe())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_refused_set_leaves_its_neighbours_alone(base: TrainingBase) -> None:
+    """A set without a noun ends as a refusal in its place; the others train as if it were not there."""
+    sets = [a_set("a"), a_set("b", noun=""), a_set("c")]
+    first, second, third = train_adapters(sets, a_recipe(), base, silent)
+    assert isinstance(second, Refusal) and second.sku == "b"
+    assert str(second).startswith("SKU b has no noun")
+    assert isinstance(first, TrainedAdapter) and isinstance(third, TrainedAdapter)
+    assert join(first) == join(third)
+
+
+def test_loss_that_is_not_finite_is_a_refusal(base: TrainingBase) -> None:
+    """Training stops at the first such step, says so, and takes its LoRA out of the base again."""
+    broken = replace(base, alpha_bars=torch.full_like(base.alpha_bars, float("nan")))
+    (outcome,) = train_adapters([a_set()], a_recipe(), broken, silent)
+    assert isinstance(outcome, Refusal)
+    assert str(outcome) == "training step 1 has loss nan; a finite loss is needed; lower learning_rate"
+    assert not any("lora" in name for name, _ in base.unet.named_parameters())
+
+
+def test_prior_without_class_images_is_refused(base: TrainingBase) -> None:
+    """The recipe asks for prior preservation, so its pictures are not silently left out."""
+    (outcome,) = train_adapters([replace(a_set(), class_images=())], a_recipe(), base, silent)
+    assert str(outcome) == (
+        "SKU mug-1 has no class images; prior_weight 0.2 needs 2; make them with make_class_images"
+    )
+
+
+def test_textual_inversion_without_token_rate_is_refused(base: TrainingBase) -> None:
+    """A recipe that trains nothing is a mistake in the recipe."""
+    recipe = a_recipe(method="textual-inversion", token_learning_rate=0)
+    with pytest.raises(ConfigInvalid, match="adapters.token_learning_rate is 0; textual-inversion learns"):
+        list(train_adapters([a_set()], recipe, base, silent))
+
+
+def test_progress_is_told_every_step(base: TrainingBase) -> None:
+    """The caller's function hears of each step with the SKU's name."""
+    heard: list[Progress] = []
+    list(train_adapters([a_set("a")], a_recipe(), base, heard.append))
+    assert heard == [Progress("adapters", step, 3, "a") for step in (1, 2, 3)]
+
+
+def test_lora_file_loads_in_diffusers(base_path: Path, base: TrainingBase, tmp_path: Path) -> None:
+    """`load_lora_weights` takes the file as it is, token's row included, and the UNet then answers differently."""
+    path = tmp_path / "adapter.safetensors"
+    path.write_bytes(join(train_one(base, a_recipe(steps=20))))
+    pipeline = a_pipeline(base_path)
+    z, t, text = torch.ones(1, 4, 16, 16), torch.tensor([500]), torch.ones(1, 32, 16)
+    before = pipeline.unet(z, t, text).sample
+    pipeline.load_lora_weights(str(path))
+    adapter = split(path.read_bytes())[0]
+    loaded = {f"unet.{name.replace('.default_0', '')}" for name, _ in pipeline.unet.named_parameters()}
+    assert set(adapter) <= loaded
+    assert (pipeline.unet(z, t, text).sample - before).abs().max() > 1e-3
+
+
+def test_token_file_loads_in_diffusers(base_path: Path, base: TrainingBase, tmp_path: Path) -> None:
+    """`load_textual_inversion` takes the file as it is; the pipeline then reads the token as our own code does."""
+    adapter = train_one(base, a_recipe(method="textual-inversion"))
+    path = tmp_path / "token.safetensors"
+    path.write_bytes(join(adapter))
+    pipeline = a_pipeline(base_path)
+    pipeline.load_textual_inversion(str(path))
+    prompt = "a photo of a sks mug"
+    theirs = pipeline.encode_prompt(prompt, torch.device("cpu"), 1, False)[0]
+    ours = encode_prompts(base.tokenizer, base.text_encoder, [prompt], "sks", adapter.row)
+    assert torch.allclose(theirs, ours, atol=1e-6)
+
+
+def a_pipeline(path: Path) -> StableDiffusionPipeline:
+    pipeline = StableDiffusionPipeline.from_pretrained(path, torch_dtype=torch.float32)
+    for model in (pipeline.unet, pipeline.text_encoder):
+        model.requires_grad_(False)
+    return pipeline
+
+
+def test_file_comes_back_as_it_was_joined(base: TrainingBase) -> None:
+    """split gives the LoRA and the row of join; the header names what the file belongs to."""
+    adapter = train_one(base, a_recipe())
+    lora, row = split(join(adapter))
+    assert lora.keys() == adapter.lora.keys()
+    assert all(torch.equal(lora[name], adapter.lora[name]) for name in lora)
+    assert row is not None and adapter.row is not None and torch.equal(row, adapter.row)
+    told = about(join(adapter))
+    assert told == {**told, "base": base.digest, "token": "sks", "noun": "mug", "method": "dreambooth-lora"}
+
+
+def test_without_token_rate_no_token_is_learned(base: TrainingBase) -> None:
+    """token_learning_rate 0 leaves the token to the tokenizer: the file holds LoRA weights only."""
+    lora, row = split(join(train_one(base, a_recipe(token_learning_rate=0, prior_weight=0))))
+    assert lora and row is None
+
+
+def test_damaged_file_is_told() -> None:
+    """Bytes that are no adapter are a damaged model, with the remedy."""
+    with pytest.raises(ModelDamaged, match="adapter file cannot be read .*train this adapter again"):
+        split(b"not an adapter")
+    with pytest.raises(ModelDamaged, match="adapter file has no header of productshot"):
+        about(b"not an adapter")
+
+
+def test_class_image_follows_from_its_seed(base: TrainingBase) -> None:
+    """Image i is the same however many are asked for, and differs from the others."""
+    one = make_class_images(base, "mug", a_recipe(prior_images=1))
+    two = make_class_images(base, "mug", a_recipe(prior_images=2))
+    assert np.array_equal(one[0], two[0])
+    assert two[1].shape == (SIDE, SIDE, 3) and not np.array_equal(two[0], two[1])
+
+
+@pytest.mark.parametrize("prompt", ["a photo of a sks mug", "sks", "a mug sks, sks", "mug " * 40 + "sks"])
+def test_learned_word_is_read_as_an_added_token(base_path: Path, prompt: str) -> None:
+    """Our ids are those of a tokenizer to which the token was added, also where the prompt is cut."""
+    tokenizer = CLIPTokenizer.from_pretrained(base_path, subfolder="tokenizer")
+    ours = prompt_ids(tokenizer, prompt, "sks", len(tokenizer))
+    tokenizer.add_tokens([AddedToken("sks", single_word=True)])
+    assert ours == tokenizer(prompt, padding="max_length", truncation=True, max_length=32).input_ids
+
+
+def test_row_of_a_known_word_changes_nothing(base: TrainingBase) -> None:
+    """A word that is one token, given its own row, is embedded as without a row."""
+    row = first_row(base.tokenizer, base.text_encoder, "mug", "photo")
+    prompts = ["a photo of a mug"]
+    plain = encode_prompts(base.tokenizer, base.text_encoder, prompts)
+    learned = encode_prompts(base.tokenizer, base.text_encoder, prompts, "mug", row)
+    assert torch.allclose(plain, learned, atol=1e-6)
+
+
+def test_noise_and_velocity_give_the_latent_back() -> None:
+    """z_0 = sqrt(ᾱ) z_t - sqrt(1 - ᾱ) v, by the definitions of both."""
+    z0, eps, alpha_bar = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3), torch.tensor([0.9, 0.2])
+    z, v, a = add_noise(z0, eps, alpha_bar), velocity(z0, eps, alpha_bar), alpha_bar.view(-1, 1, 1, 1)
+    assert torch.allclose(a.sqrt() * z - (1 - a).sqrt() * v, z0, atol=1e-5)
+
+
+def test_min_snr_weight_caps_the_easy_timesteps() -> None:
+    """SNR 9 is weighted 5/9, SNR 1 is left at 1; without gamma all count the same."""
+    alpha_bar = torch.tensor([0.9, 0.5])
+    assert torch.allclose(min_snr_weight(alpha_bar, 5.0, "epsilon"), torch.tensor([5 / 9, 1.0]))
+    assert torch.allclose(min_snr_weight(alpha_bar, 5.0, "v_prediction"), torch.tensor([5 / 10, 1 / 2]))
+    assert min_snr_weight(alpha_bar, None, "epsilon").tolist() == [1.0, 1.0]
+
+
+def test_masked_error_ignores_what_the_mask_leaves_out() -> None:
+    """An error outside the mask costs nothing; inside it costs the same however small the mask is."""
+    target, mask = torch.zeros(2, 4, 8, 8), torch.zeros(2, 1, 8, 8)
+    mask[0, :, :4, :4], mask[1, :, 0, 0] = 1, 1
+    assert masked_error(target + 2 * mask, target, mask).tolist() == [4.0, 4.0]
+    assert masked_error(target + 3 * (1 - mask), target, mask).tolist() == [0.0, 0.0]
+
+
+def test_timesteps_of_a_batch_cover_the_range() -> None:
+    """Of four timesteps one falls into each quarter."""
+    t = spread_timesteps(4, 1000, torch.Generator().manual_seed(0))
+    assert sorted((t // 250).tolist()) == [0, 1, 2, 3]
+
+
+def test_losses_are_told_by_tenths() -> None:
+    """Twenty losses give ten means; three give themselves."""
+    assert tenths([float(i // 2) for i in range(20)]) == tuple(float(i) for i in range(10))
+    assert tenths([3.0, 2.0, 1.0]) == (3.0, 2.0, 1.0)
+
+
+def test_learning_rate_rises_then_falls() -> None:
+    """It reaches its full height after the warm-up and ends near a tenth."""
+    shares = [learning_rate_share(step, 100) for step in range(100)]
+    assert shares[:5] == [0.2, 0.4, 0.6, 0.8, 1.0]
+    assert shares[5:] == sorted(shares[5:], reverse=True)
+    assert shares[-1] == pytest.approx(0.1, abs=0.01)
