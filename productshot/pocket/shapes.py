@@ -1,8 +1,8 @@
 """Pocket studio, shapes: signed-distance functions of the products that the studio photographs.
 
-Every function takes a point in product space (y up, the floor at y = 0, the front towards +z, about one unit high)
-and `q`, eight random proportions in 0..1, and returns (distance, part). The distance never exceeds the true one by
-much after the factor that `distance` applies; the part says which paint the surface wears.
+Every product takes a point in product space (y up, the floor at y = 0, the front towards +z, about one unit
+high) and `q`, eight random proportions in 0..1, and returns (distance, part): a distance that is safe to walk
+along a ray, or nearly so, and the part, which says what paint the surface wears.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+Row = NDArray[np.float64]
+Hit = tuple[float, int]
+
 NOUNS: tuple[str, ...] = (
     "vase", "teapot", "bowl", "backpack", "toy", "candle", "sneaker", "mug",
     "bottle", "can", "bag", "lamp", "box", "ball", "book",
@@ -22,68 +25,72 @@ ROUND_NOUNS = frozenset({"vase", "teapot", "bowl", "candle", "mug", "bottle", "c
 BODY, ACCENT, LIGHT, DARK, METAL, FLAME, INSIDE, GLOW, ORANGE, CARD = range(10)
 
 
-@njit(cache=True, fastmath=True)
-def hypot2(x, y):
+@njit(fastmath=True)
+def hypot2(x: float, y: float) -> float:
     """Length of (x, y)."""
     return math.sqrt(x * x + y * y)
 
 
-@njit(cache=True, fastmath=True)
-def hypot3(x, y, z):
+@njit(fastmath=True)
+def hypot3(x: float, y: float, z: float) -> float:
     """Length of (x, y, z)."""
     return math.sqrt(x * x + y * y + z * z)
 
 
-@njit(cache=True, fastmath=True)
-def ease(low, high, x):
+@njit(fastmath=True)
+def ease(low: float, high: float, x: float) -> float:
     """Smoothstep of x between low and high, 0..1."""
     t = min(1.0, max(0.0, (x - low) / (high - low)))
     return t * t * (3.0 - 2.0 * t)
 
 
-@njit(cache=True, fastmath=True)
-def smooth_min(a, b, k):
+@njit(fastmath=True)
+def smooth_min(a: float, b: float, k: float) -> float:
     """Union with a fillet of about k/4."""
     h = max(0.0, k - abs(a - b)) / k
     return min(a, b) - h * h * k * 0.25
 
 
-@njit(cache=True, fastmath=True)
-def smooth_max(a, b, k):
+@njit(fastmath=True)
+def smooth_max(a: float, b: float, k: float) -> float:
     """Intersection with a rounded edge."""
     return -smooth_min(-a, -b, k)
 
 
-@njit(cache=True, fastmath=True)
-def sphere(x, y, z, r):
+@njit(fastmath=True)
+def sphere(x: float, y: float, z: float, r: float) -> float:
     """Distance to a sphere at the origin."""
     return hypot3(x, y, z) - r
 
 
-@njit(cache=True, fastmath=True)
-def ellipsoid(x, y, z, a, b, c):
+@njit(fastmath=True)
+def ellipsoid(x: float, y: float, z: float, a: float, b: float, c: float) -> float:
     """Approximate distance to an ellipsoid with half axes a, b, c."""
     k0 = hypot3(x / a, y / b, z / c)
     k1 = hypot3(x / (a * a), y / (b * b), z / (c * c))
     return k0 * (k0 - 1.0) / max(k1, 1e-6)
 
 
-@njit(cache=True, fastmath=True)
-def cuboid(x, y, z, a, b, c, r):
+@njit(fastmath=True)
+def cuboid(x: float, y: float, z: float, a: float, b: float, c: float, r: float) -> float:
     """Distance to a box with half sides a, b, c and edges rounded by r."""
     u, v, w = abs(x) - a + r, abs(y) - b + r, abs(z) - c + r
     return hypot3(max(u, 0.0), max(v, 0.0), max(w, 0.0)) + min(max(u, max(v, w)), 0.0) - r
 
 
-@njit(cache=True, fastmath=True)
-def drum(x, y, z, radius, half, r):
+@njit(fastmath=True)
+def drum(x: float, y: float, z: float, radius: float, half: float, r: float) -> float:
     """Distance to an upright cylinder of the given half height with edges rounded by r."""
     u, v = hypot2(x, z) - radius + r, abs(y) - half + r
     return hypot2(max(u, 0.0), max(v, 0.0)) + min(max(u, v), 0.0) - r
 
 
-@njit(cache=True, fastmath=True)
-def rod(x, y, z, ax, ay, az, bx, by, bz, ra, rb):
+@njit(fastmath=True)
+def rod(
+    x: float, y: float, z: float,
+    ax: float, ay: float, az: float, bx: float, by: float, bz: float,
+    ra: float, rb: float,
+) -> float:  # fmt: skip
     """Approximate distance to a rod from a to b whose radius goes from ra to rb."""
     ux, uy, uz = bx - ax, by - ay, bz - az
     px, py, pz = x - ax, y - ay, z - az
@@ -91,8 +98,8 @@ def rod(x, y, z, ax, ay, az, bx, by, bz, ra, rb):
     return hypot3(px - t * ux, py - t * uy, pz - t * uz) - (ra + t * (rb - ra))
 
 
-@njit(cache=True, fastmath=True)
-def ring(x, y, z, a, b, thick):
+@njit(fastmath=True)
+def ring(x: float, y: float, z: float, a: float, b: float, thick: float) -> float:
     """Approximate distance to an elliptic ring in the xy plane with half axes a and b."""
     k0 = hypot2(x / a, y / b)
     k1 = hypot2(x / (a * a), y / (b * b))
@@ -100,8 +107,8 @@ def ring(x, y, z, a, b, thick):
     return hypot2(flat, z) - thick
 
 
-@njit(cache=True, fastmath=True)
-def vase(x, y, z, q):
+@njit(fastmath=True)
+def vase(x: float, y: float, z: float, q: Row) -> Hit:
     """A vase: foot, belly, neck and lip at random radii."""
     foot, belly, neck = 0.16 + 0.1 * q[0], 0.29 + 0.16 * q[1], 0.09 + 0.09 * q[2]
     lip = neck + 0.03 + 0.1 * q[3]
@@ -120,8 +127,8 @@ def vase(x, y, z, q):
     return max(outer, -inner), part
 
 
-@njit(cache=True, fastmath=True)
-def teapot(x, y, z, q):
+@njit(fastmath=True)
+def teapot(x: float, y: float, z: float, q: Row) -> Hit:
     """A teapot: squashed body, lid with knob, spout to +x, handle to -x."""
     a, b = 0.36 + 0.08 * q[0], 0.29 + 0.1 * q[1]
     body = max(ellipsoid(x, y - b * 0.92, z, a, b, a), -y)
@@ -143,8 +150,8 @@ def teapot(x, y, z, q):
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def bowl(x, y, z, q):
+@njit(fastmath=True)
+def bowl(x: float, y: float, z: float, q: Row) -> Hit:
     """A hollow bowl on a foot ring."""
     h = 0.34 + 0.16 * q[0]
     outer = ellipsoid(x, y - h - 0.03, z, 0.5, h, 0.5)
@@ -157,8 +164,8 @@ def bowl(x, y, z, q):
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def backpack(x, y, z, q):
+@njit(fastmath=True)
+def backpack(x: float, y: float, z: float, q: Row) -> Hit:
     """A backpack seen from its pocket side: domed body, front and side pockets, handle, zip."""
     a, c = 0.28 + 0.06 * q[0], 0.15 + 0.04 * q[1]
     body = cuboid(x, y - 0.38, z, a, 0.38, c, 0.1)
@@ -175,15 +182,15 @@ def backpack(x, y, z, q):
     if side < d:
         d, part = side, ACCENT if q[3] > 0.4 else BODY
     handle = ring(x, y - 0.92, z + c * 0.5, 0.09, 0.085, 0.02)
-    strap = ring(abs(x) - a * 0.55, y - 0.5, z + c, 0.1 + a * 0.5, 0.36, 0.035)
+    strap = ring(abs(x) - a * 0.5, y - 0.46, z + c, 0.05 + a * 0.5, 0.34, 0.035)
     strap = max(strap, z + c * 0.8)
     if min(handle, strap) < d:
         d, part = min(handle, strap), DARK
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def duck(x, y, z, q):
+@njit(fastmath=True)
+def duck(x: float, y: float, z: float, q: Row) -> Hit:
     """A bath duck that looks to +x."""
     s = abs(z)
     body = ellipsoid(x, y - 0.27, z, 0.44, 0.28, 0.32)
@@ -201,8 +208,8 @@ def duck(x, y, z, q):
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def teddy(x, y, z, q):
+@njit(fastmath=True)
+def teddy(x: float, y: float, z: float, q: Row) -> Hit:
     """A sitting teddy bear that looks to +z."""
     s = abs(x)
     head_y = 0.74 + 0.03 * q[1]
@@ -229,8 +236,50 @@ def teddy(x, y, z, q):
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def candle(x, y, z, q):
+@njit(fastmath=True)
+def robot(x: float, y: float, z: float, q: Row) -> Hit:
+    """A tin robot that looks to +z: box body and head, dial, round eyes, aerial, arms and feet."""
+    s = abs(x)
+    a, b = 0.2 + 0.05 * q[1], 0.2 + 0.04 * q[2]
+    head_y = 0.2 + 2.0 * b + 0.18
+    d = cuboid(x, y - 0.18 - b, z, a, b, 0.15, 0.03)
+    part = LIGHT if z > 0.1 and hypot2(x, y - 0.2 - b * 1.1) < 0.1 else BODY
+    head = cuboid(x, y - head_y, z, 0.15 + 0.03 * q[3], 0.14, 0.13, 0.03)
+    if head < d:
+        d, part = head, ACCENT if q[4] > 0.5 else BODY
+    arm = rod(s, y, z, a + 0.05, 0.12 + 2.0 * b, 0.0, a + 0.12, 0.28, 0.1, 0.05, 0.05)
+    leg = cuboid(s - 0.11, y - 0.1, z, 0.055, 0.1, 0.06, 0.02)
+    aerial = rod(x, y, z, 0.0, head_y + 0.12, 0.0, 0.0, head_y + 0.24, 0.0, 0.012, 0.012)
+    metal = min(min(arm, leg), aerial)
+    if metal < d:
+        d, part = metal, METAL
+    tips = min(
+        sphere(x, y - head_y - 0.25, z, 0.035), cuboid(s - 0.12, y - 0.035, z - 0.05, 0.08, 0.035, 0.13, 0.02)
+    )
+    tips = min(tips, sphere(s - a - 0.12, y - 0.25, z - 0.12, 0.065))
+    if tips < d:
+        d, part = tips, ACCENT
+    eye = sphere(s - 0.07, y - head_y - 0.02, z - 0.13, 0.042)
+    if eye < d:
+        d, part = eye, LIGHT if z < 0.16 else DARK
+    mouth = cuboid(x, y - head_y + 0.08, z - 0.13, 0.07, 0.014, 0.006, 0.0)
+    if mouth < d:
+        d, part = mouth, DARK
+    return d, part
+
+
+@njit(fastmath=True)
+def toy(x: float, y: float, z: float, q: Row) -> Hit:
+    """A bath duck, a teddy bear or a tin robot."""
+    if q[0] < 0.36:
+        return duck(x, y, z, q)
+    if q[0] < 0.72:
+        return teddy(x, y, z, q)
+    return robot(x, y, z, q)
+
+
+@njit(fastmath=True)
+def candle(x: float, y: float, z: float, q: Row) -> Hit:
     """A lit pillar candle, sometimes on a metal dish."""
     r, h = 0.2 + 0.1 * q[0], 0.55 + 0.25 * q[1]
     lift = 0.035 if q[2] > 0.5 else 0.0
@@ -254,8 +303,8 @@ def candle(x, y, z, q):
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def sneaker(x, y, z, q):
+@njit(fastmath=True)
+def sneaker(x: float, y: float, z: float, q: Row) -> Hit:
     """A sports shoe, toe to +x: sole, upper, opening, laces, a wave on the side."""
     t = min(1.0, max(0.0, (x + 0.36) / 0.66))
     outline = hypot2(x + 0.36 - 0.66 * t, z) - (0.135 + 0.04 * t)
@@ -289,8 +338,8 @@ def sneaker(x, y, z, q):
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def mug(x, y, z, q):
+@njit(fastmath=True)
+def mug(x: float, y: float, z: float, q: Row) -> Hit:
     """A mug, handle to +x."""
     r, h = 0.31 + 0.1 * q[0], 0.7 + 0.25 * q[1]
     rr = r + 0.06 * (q[2] - 0.5) * (y / h - 0.5)
@@ -302,8 +351,8 @@ def mug(x, y, z, q):
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def bottle(x, y, z, q):
+@njit(fastmath=True)
+def bottle(x: float, y: float, z: float, q: Row) -> Hit:
     """A bottle with shoulder, neck and cap."""
     r, neck = 0.15 + 0.07 * q[0], 0.055 + 0.025 * q[1]
     low = 0.45 + 0.15 * q[2]
@@ -315,8 +364,8 @@ def bottle(x, y, z, q):
     return d, BODY
 
 
-@njit(cache=True, fastmath=True)
-def can(x, y, z, q):
+@njit(fastmath=True)
+def can(x: float, y: float, z: float, q: Row) -> Hit:
     """A drinks can with bevelled metal ends."""
     r, h = 0.27 + 0.08 * q[0], 0.86 + 0.14 * q[1]
     bevel = 0.05
@@ -329,8 +378,8 @@ def can(x, y, z, q):
     return d, BODY
 
 
-@njit(cache=True, fastmath=True)
-def bag(x, y, z, q):
+@njit(fastmath=True)
+def bag(x: float, y: float, z: float, q: Row) -> Hit:
     """A handbag or tote: tapered body, two handles, flap with clasp."""
     h = 0.5 + 0.14 * q[0]
     t = min(1.0, max(0.0, y / h))
@@ -351,8 +400,8 @@ def bag(x, y, z, q):
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def lamp(x, y, z, q):
+@njit(fastmath=True)
+def lamp(x: float, y: float, z: float, q: Row) -> Hit:
     """A lit table lamp: foot, stem or round ceramic base, conical shade."""
     r = hypot2(x, z)
     foot = drum(x, y - 0.025, z, 0.17 + 0.05 * q[0], 0.025, 0.015)
@@ -371,8 +420,8 @@ def lamp(x, y, z, q):
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def box(x, y, z, q):
+@njit(fastmath=True)
+def box(x: float, y: float, z: float, q: Row) -> Hit:
     """A box with an overlapping lid and a ribbon, or a carton with tape."""
     a, h, c = 0.3 + 0.2 * q[0], 0.4 + 0.35 * q[1], 0.25 + 0.2 * q[2]
     d, part = cuboid(x, y - h * 0.5, z, a, h * 0.5, c, 0.015), BODY
@@ -392,8 +441,8 @@ def box(x, y, z, q):
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def ball(x, y, z, q):
+@njit(fastmath=True)
+def ball(x: float, y: float, z: float, q: Row) -> Hit:
     """A ball, with or without dark seams."""
     v = y - 0.5
     part = BODY
@@ -404,8 +453,8 @@ def ball(x, y, z, q):
     return sphere(x, v, z, 0.5), part
 
 
-@njit(cache=True, fastmath=True)
-def book(x, y, z, q):
+@njit(fastmath=True)
+def book(x: float, y: float, z: float, q: Row) -> Hit:
     """A hardcover that stands upright, spine to -x."""
     a, b, c = 0.3 + 0.06 * q[0], 0.45 + 0.05 * q[1], 0.06 + 0.06 * q[2]
     boards = cuboid(x, y - b, abs(z) - c + 0.012, a, b, 0.014, 0.006)
@@ -418,8 +467,8 @@ def book(x, y, z, q):
     return d, part
 
 
-@njit(cache=True, fastmath=True)
-def distance(kind, x, y, z, q):
+@njit(fastmath=True)
+def distance(kind: int, x: float, y: float, z: float, q: Row) -> Hit:
     """Distance (units of product space) and part of product `kind` (an index into NOUNS) at a point."""
     if kind == 0:
         return vase(x, y, z, q)
@@ -430,9 +479,7 @@ def distance(kind, x, y, z, q):
     if kind == 3:
         return backpack(x, y, z, q)
     if kind == 4:
-        if q[0] < 0.5:
-            return duck(x, y, z, q)
-        return teddy(x, y, z, q)
+        return toy(x, y, z, q)
     if kind == 5:
         return candle(x, y, z, q)
     if kind == 6:
@@ -455,8 +502,8 @@ def distance(kind, x, y, z, q):
 
 
 @njit(cache=True, fastmath=True)
-def measure_box(kind, q):
-    """Bounds (left, right, bottom, top, back, front) of a product in product space, from a coarse grid of distances."""
+def measure_box(kind: int, q: Row) -> Row:
+    """Bounds (left, right, bottom, top, back, front) of a product, from a coarse grid of distances."""
     step, n = 0.05, 28
     low = np.array([9.0, 9.0, 9.0])
     high = np.array([-9.0, -9.0, -9.0])

@@ -1,7 +1,8 @@
 """Pocket studio: draws captioned product photos, so that models can be trained and tested without a download.
 
-`draw` photographs one product (or none) in a scene and returns picture, alpha mask, depth and caption; everything is a
-function of its arguments. Lengths are in product units: a product is about one unit high and stands on the floor.
+`draw` photographs one product (or none) in a scene and returns picture, alpha mask, depth and caption; everything
+is a function of its arguments. Lengths are in product units: a product is about one unit large and stands on the
+floor.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ COLOURS: tuple[str, ...] = tuple(PALETTE)
 PATTERNS: tuple[str, ...] = ("plain", "striped", "dotted", "checkered")
 MATERIALS: tuple[str, ...] = ("matte", "glossy", "metal")
 LABELLED_NOUNS = frozenset({"bottle", "can", "box", "candle", "book"})
+HOUSEHOLD: tuple[str, ...] = ("vase", "bowl", "candle", "mug", "bottle", "lamp", "box", "book")
+SHOP_SCENES: tuple[str, ...] = (
+    "on a wooden table", "on a marble counter", "on a grey studio sweep", "on a white studio sweep",
+    "on a concrete floor", "in a sunny room",
+)  # fmt: skip
+MIN_SIDE_PX = 16
 HALF_FIELD = math.tan(math.radians(15.0))
 """Tangent of half the camera's field of view along the shorter side of the frame."""
 
@@ -41,6 +48,7 @@ SCENE_LIGHT: dict[str, tuple[float, tuple[float, float, float]]] = {
     "on a white studio sweep": (0.6, (0.68, 0.68, 0.68)),
     "in a sunny room": (1.05, (0.5, 0.46, 0.4)),
 }
+SUNLIT = frozenset({"on a sandy beach", "on green grass", "in a sunny room"})
 INDOOR_LIGHT = (0.85, (0.5, 0.49, 0.47))
 
 
@@ -201,76 +209,82 @@ def linear(colour: str) -> NDArray[np.float64]:
 def fit_product(product: ProductSpec) -> tuple[NDArray[np.float64], float]:
     """The product's bounding box in product space and the factor that makes it one unit large."""
     box = shapes.measure_box(NOUNS.index(product.noun), shapes.proportions(product.noun, product.shape_seed))
-    spread = 0.82 * math.hypot(box[1] - box[0], 0.6 * (box[5] - box[4]))
+    spread = 0.68 * float(box[1] - box[0]) + 0.5 * float(box[5] - box[4])
     return box, 1.0 / max(float(box[3]), spread)
 
 
-def place_camera(view: ViewSpec, width: int, height: int) -> NDArray[np.float64]:
-    """The camera row of `rays.expose`: position, axes, tangent per pixel, centre."""
+def place_camera(view: ViewSpec, width: int, height: int) -> rays.Camera:
+    """The camera of a view; an aim of half the frame's shorter side is `scale / 2` product units."""
     short = min(width, height)
     away = 0.5 / (HALF_FIELD * view.scale)
     pitch = math.radians(view.pitch)
-    forward = np.array([0.0, -math.sin(pitch), -math.cos(pitch)])
-    up = np.array([0.0, math.cos(pitch), -math.sin(pitch)])
-    position = np.array([0.0, view.aim, 0.0]) - forward * away
-    position[1] = max(position[1], 0.12)
-    centre = (width / 2 + view.offset_x * short, height / 2 - view.offset_y * short)
-    return np.concatenate([position, [1.0, 0.0, 0.0], up, forward, [2 * HALF_FIELD / short], centre])
+    forward = (0.0, -math.sin(pitch), -math.cos(pitch))
+    up = (0.0, math.cos(pitch), -math.sin(pitch))
+    position = (0.0, max(0.12, view.aim - forward[1] * away), -forward[2] * away)
+    centre_x, centre_y = width / 2 + view.offset_x * short, height / 2 - view.offset_y * short
+    return rays.Camera(position, (1.0, 0.0, 0.0), up, forward, 2 * HALF_FIELD / short, centre_x, centre_y)
 
 
-def set_lights(view: ViewSpec) -> NDArray[np.float64]:
-    """The lights of `rays.expose` (5, 3): direction, sun, sky, floor bounce, softness of shadows."""
+def set_lights(view: ViewSpec) -> rays.Lights:
+    """Key light, sky and bounce of a view's scene."""
     azimuth, elevation = math.radians(view.light_azimuth), math.radians(view.light_elevation)
     strength, sky = SCENE_LIGHT.get(view.scene, INDOOR_LIGHT)
-    direction = (
-        math.sin(azimuth) * math.cos(elevation),
-        math.sin(elevation),
-        math.cos(azimuth) * math.cos(elevation),
-    )
-    warm = np.array([1.0 + 0.1 * view.warmth, 1.0, 1.0 - 0.16 * view.warmth])
-    sun = strength * view.exposure * warm
-    sky_light = np.array(sky) * view.exposure
-    soft = 0.12 if view.scene in {"on a sandy beach", "on green grass", "in a sunny room"} else 0.3
-    return np.stack([direction, sun, sky_light, 0.5 * sky_light + 0.2 * sun, np.full(3, soft)])
+    level = math.cos(elevation)
+    towards = (math.sin(azimuth) * level, math.sin(elevation), math.cos(azimuth) * level)
+    power, warmth = strength * view.exposure, view.warmth
+    sun = (power * (1.0 + 0.1 * warmth), power, power * (1.0 - 0.16 * warmth))
+    above = (sky[0] * view.exposure, sky[1] * view.exposure, sky[2] * view.exposure)
+    bounce = tuple(0.5 * a + 0.2 * b for a, b in zip(above, sun, strict=True))
+    softness = 0.12 if view.scene in SUNLIT else 0.3
+    return rays.Lights(towards, sun, above, (bounce[0], bounce[1], bounce[2]), softness)
 
 
 def look_of(
     product: ProductSpec, box: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The surface row (pattern, material, -, round, count, upright, seed) and the label row of `rays.expose`."""
+    """The rows `looks` and `labels` of a product in `rays.Stage`."""
     rng = np.random.default_rng([77, product.shape_seed])
     is_round = product.noun in shapes.ROUND_NOUNS
-    count = float(rng.integers(5, 9)) if product.pattern != "dotted" else float(rng.integers(5, 8))
-    surface = [PATTERNS.index(product.pattern), MATERIALS.index(product.material), 0, is_round, count,
-               rng.random() < 0.35, rng.integers(1000)]  # fmt: skip
+    count = float(rng.integers(4, 8))
     radius, height = 0.5 * (box[1] - box[0]) - 0.045, box[3]
+    if product.noun in {"mug", "teapot"}:
+        radius = 0.38  # without handle and spout
+    look = [PATTERNS.index(product.pattern), MATERIALS.index(product.material), radius, is_round, count,
+            rng.random() < 0.35, rng.integers(1000)]  # fmt: skip
     low, high = rng.uniform(0.1, 0.2), rng.uniform(0.45, 0.55)
     half = radius * rng.uniform(0.6, 0.8) if product.label else 0.0
     if product.noun == "book":
         low, high = 0.5, 0.85
-    return np.array(surface, dtype=np.float64), np.array([low * height, high * height, half, radius])
+    return np.array(look, dtype=np.float64), np.array([low * height, high * height, half, radius])
+
+
+def set_stage(props: tuple[Prop, ...], view: ViewSpec) -> rays.Stage:
+    """Scene and props as the kernel takes them."""
+    n = len(props)
+    rows = [np.zeros((n, *shape)) for shape in ((8,), (6,), (5,), (7,), (4,), (2, 3))]
+    stage = rays.Stage(SCENES.index(view.scene), view.texture_seed, np.zeros(n, np.int64), *rows)
+    for i, prop in enumerate(props):
+        product, yaw = prop.product, math.radians(prop.yaw)
+        box, scale = fit_product(product)
+        stage.kinds[i], stage.boxes[i] = NOUNS.index(product.noun), box
+        stage.proportions[i] = shapes.proportions(product.noun, product.shape_seed)
+        stage.places[i] = (prop.x, prop.z, math.cos(yaw), math.sin(yaw), scale * prop.size)
+        stage.looks[i], stage.labels[i] = look_of(product, box)
+        stage.paints[i] = linear(product.colour), linear(product.second_colour)
+    return stage
 
 
 def photograph(
     props: tuple[Prop, ...], view: ViewSpec, width: int, height: int, supersample: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
     """Picture, mask of the first prop and depth of a scene with any number of props."""
-    n = len(props)
-    kinds, qs, boxes = np.zeros(n, np.int64), np.zeros((n, 8)), np.zeros((n, 6))
-    places, looks, labels, paints = np.zeros((n, 5)), np.zeros((n, 7)), np.zeros((n, 4)), np.zeros((n, 2, 3))
-    for i, prop in enumerate(props):
-        product, yaw = prop.product, math.radians(prop.yaw)
-        kinds[i] = NOUNS.index(product.noun)
-        qs[i] = shapes.proportions(product.noun, product.shape_seed)
-        boxes[i], scale = fit_product(product)
-        places[i] = (prop.x, prop.z, math.cos(yaw), math.sin(yaw), scale * prop.size)
-        looks[i], labels[i] = look_of(product, boxes[i])
-        paints[i] = linear(product.colour), linear(product.second_colour)
+    if min(width, height) < MIN_SIDE_PX or supersample < 1:
+        raise InputRefused("drawing", f"of {width}x{height} px, supersample {supersample}, is too small",
+                           f"at least {MIN_SIDE_PX} px a side and supersample 1 are needed")  # fmt: skip
     picture = np.zeros((height, width, 3), np.uint8)
     mask, depth = np.zeros((height, width), np.uint8), np.zeros((height, width), np.float32)
-    camera, lights = place_camera(view, width, height), set_lights(view)
-    scene = SCENES.index(view.scene)
-    rays.expose(scene, view.texture_seed, camera, supersample, kinds, qs, boxes, places, looks, paints, labels, lights, picture, mask, depth)  # fmt: skip
+    stage, camera, lights = set_stage(props, view), place_camera(view, width, height), set_lights(view)
+    rays.expose(stage, lights, camera, supersample, picture, mask, depth)
     return picture, mask, depth
 
 
@@ -293,14 +307,31 @@ def random_drawing(seed: int, size: int = 128, empty_share: float = 0.15) -> Dra
     return replace(drawing, caption=vary_caption(rng, product, view.scene))
 
 
+def clutter(rng: np.random.Generator, product: ProductSpec) -> tuple[Prop, ...]:
+    """Up to three household things behind a product, of other nouns and quiet colours."""
+    nouns = [noun for noun in HOUSEHOLD if noun != product.noun]
+    props = []
+    for x in rng.permutation((-0.85, 0.0, 0.8))[: rng.integers(0, 4)]:
+        colours = rng.choice(("white", "grey", "brown", "teal", "blue", "black"), 2, replace=False)
+        thing = ProductSpec(str(rng.choice(nouns)), str(colours[0]), str(colours[1]), "plain", "matte", False,
+                            int(rng.integers(2**31)))  # fmt: skip
+        place = float(x + rng.uniform(-0.15, 0.15)), float(rng.uniform(-1.0, -0.8))
+        props.append(Prop(thing, *place, float(rng.uniform(-40, 40)), float(rng.uniform(0.5, 0.8))))
+    return tuple(props)
+
+
 def shop_photo(product: ProductSpec, seed: int, width: int = 1280, height: int = 1600) -> Drawing:
-    """A photo as a small shop takes it: the product large (60-80 % of the frame) in a home or simple studio."""
+    """A photo as a small shop takes it: the product large in a plain or cluttered home or a simple studio.
+
+    The product fills 60-80 % of the shorter side of the frame; the mask shows it alone, without the clutter.
+    """
     rng = np.random.default_rng([seed, product.shape_seed])
-    places = ("on a wooden table", "on a marble counter", "on a grey studio sweep", "on a white studio sweep",
-              "on a concrete floor", "in a sunny room")  # fmt: skip
-    view = frame_product(product, random_view(rng, str(rng.choice(places))))
-    view = replace(view, scale=float(rng.uniform(0.74, 0.84)), offset_x=float(rng.uniform(-0.03, 0.03)))
-    props = (Prop(product, 0.0, 0.0, view.yaw, 1.0),)
+    scene = str(rng.choice(SHOP_SCENES))
+    view = frame_product(product, random_view(rng, scene))
+    offset_x, scale = float(rng.uniform(-0.03, 0.03)), float(rng.uniform(0.68, 0.8))
+    view = replace(view, scale=scale, offset_x=offset_x, yaw=float(rng.uniform(-40, 40)))
+    around = () if scene.endswith("sweep") else clutter(rng, product)
+    props = (Prop(product, 0.0, 0.0, view.yaw, 1.0), *around)
     picture, mask, depth = photograph(props, view, width, height, 2)
     return Drawing(
         picture, mask, depth, caption_of(product, view.scene), product.noun, product.colour, view.scene
@@ -325,8 +356,8 @@ def _draw_into(job: tuple[str, int, int, int, int]) -> list[str]:
 def render_set(path: Path, count: int, first_seed: int = 0, size: int = 128, workers: int = 2) -> None:
     """Write a folder of `count` random drawings, seeds first_seed .. first_seed + count - 1.
 
-    pictures.npy (count, size, size, 3) uint8, masks.npy (count, size, size) uint8 (np.load(mmap_mode="r") opens both
-    at once), captions.json (a list).
+    pictures.npy (count, size, size, 3) uint8, masks.npy (count, size, size) uint8, captions.json (a list);
+    np.load(mmap_mode="r") opens the arrays at once.
     """
     path.mkdir(parents=True, exist_ok=True)
     for name, shape in (("pictures", (count, size, size, 3)), ("masks", (count, size, size))):

@@ -1,7 +1,7 @@
 """Pocket studio, textures: the grounds and backdrops of the scenes, from value noise; linear RGB, 0..1.
 
-Grounds are functions of a point on the floor (product units), backdrops of the direction of view: `a` to the right,
-`e` above the horizon, both as tangents. `blur` is the footprint of a pixel: detail finer than it fades to its mean.
+Grounds are functions of a point on the floor (product units), backdrops of the direction of view: `a` to the
+right, `e` above the horizon, both as tangents. `blur` is the footprint of a pixel: finer detail fades to its mean.
 """
 
 from __future__ import annotations
@@ -12,25 +12,28 @@ from numba import njit
 
 from productshot.pocket.shapes import ease
 
+Colour = tuple[float, float, float]
+Look = tuple[float, float, float, float]
+
 SCENES: tuple[str, ...] = (
-    "on a wooden table", "on a marble counter", "on a sandy beach", "on green grass", "against a brick wall",
-    "on a pink fabric", "in the snow", "in a city at night", "on a grey studio sweep", "on a white studio sweep",
-    "on a concrete floor", "in a sunny room",
+    "on a wooden table", "on a marble counter", "on a sandy beach", "on green grass",
+    "against a brick wall", "on a pink fabric", "in the snow", "in a city at night",
+    "on a grey studio sweep", "on a white studio sweep", "on a concrete floor", "in a sunny room",
 )  # fmt: skip
 
 WOOD, MARBLE, BEACH, GRASS, BRICK, FABRIC, SNOW, CITY, GREY, WHITE, CONCRETE, ROOM = range(12)
 
 
-@njit(cache=True, fastmath=True)
-def chance(i, j, seed):
+@njit(fastmath=True)
+def chance(i: int, j: int, seed: int) -> float:
     """A random number in 0..1 of an integer cell."""
     h = (i * 374761393 + j * 668265263 + seed * 974634777) & 0xFFFFFFFF
     h = ((h ^ (h >> 13)) * 1274126177) & 0xFFFFFFFF
     return ((h ^ (h >> 16)) & 0xFFFFFF) / 16777215.0
 
 
-@njit(cache=True, fastmath=True)
-def noise(x, y, seed):
+@njit(fastmath=True)
+def noise(x: float, y: float, seed: int) -> float:
     """Value noise, 0..1, one random value a unit."""
     fx, fy = math.floor(x), math.floor(y)
     i, j = int(fx), int(fy)
@@ -41,22 +44,22 @@ def noise(x, y, seed):
     return low * (1.0 - v) + high * v
 
 
-@njit(cache=True, fastmath=True)
-def clouds(x, y, seed):
+@njit(fastmath=True)
+def clouds(x: float, y: float, seed: int) -> float:
     """Three octaves of value noise, 0..1."""
     return (
         noise(x, y, seed) * 4.0 + noise(x * 2.1, y * 2.1, seed + 1) * 2.0 + noise(x * 4.3, y * 4.3, seed + 2)
     ) / 7.0
 
 
-@njit(cache=True, fastmath=True)
-def fade(size, blur):
+@njit(fastmath=True)
+def fade(size: float, blur: float) -> float:
     """How much of a detail of this size survives a footprint of `blur`, 0..1."""
     return min(1.0, max(0.0, 1.5 - 2.0 * blur / size))
 
 
-@njit(cache=True, fastmath=True)
-def planks(x, z, width, blur, seed):
+@njit(fastmath=True)
+def planks(x: float, z: float, width: float, blur: float, seed: int) -> float:
     """Brightness factor of wooden planks that run along x."""
     row = math.floor(z / width)
     shade = 0.82 + 0.36 * chance(int(row), 7, seed)
@@ -68,16 +71,16 @@ def planks(x, z, width, blur, seed):
     return shade * (0.8 + (grain - 0.5) * 0.36 * grain_kept + 0.36 * knots) * (0.4 + 0.6 * gap)
 
 
-@njit(cache=True, fastmath=True)
-def fabric(x, z, seed):
+@njit(fastmath=True)
+def fabric(x: float, z: float, seed: int) -> float:
     """Brightness factor of soft cloth with folds."""
     bend = noise(x * 0.8, z * 0.8, seed) * 5.0
     fold = math.sin(x * 2.6 + z * 1.7 + bend) * 0.5 + math.sin(z * 3.1 - x * 1.2 + bend * 1.3) * 0.35
     return 0.9 + 0.2 * fold
 
 
-@njit(cache=True, fastmath=True)
-def bricks(x, y, blur, seed):
+@njit(fastmath=True)
+def bricks(x: float, y: float, blur: float, seed: int) -> Colour:
     """Colour of a brick wall with mortar."""
     h = 0.13
     row = math.floor(y / h)
@@ -92,8 +95,8 @@ def bricks(x, y, blur, seed):
     return r * m + 0.5 * (1.0 - m), g * m + 0.46 * (1.0 - m), b * m + 0.42 * (1.0 - m)
 
 
-@njit(cache=True, fastmath=True)
-def ground(scene, x, z, blur, seed):
+@njit(fastmath=True)
+def ground(scene: int, x: float, z: float, blur: float, seed: int) -> Look:
     """Colour and gloss (r, g, b, gloss) of the floor at (x, z)."""
     tint = 0.85 + 0.3 * chance(3, 1, seed)
     if scene == WOOD:
@@ -135,7 +138,7 @@ def ground(scene, x, z, blur, seed):
         return 0.84 * f, 0.9 * f, 1.0 * f, 0.05
     if scene == CITY:
         f = 0.7 + 0.6 * clouds(x * 2.5, z * 2.5, seed)
-        return 0.13 * f, 0.13 * f, 0.19 * f, 0.75
+        return 0.15 * f, 0.14 * f, 0.2 * f, 0.4
     if scene == GREY:
         return 0.38 * tint, 0.38 * tint, 0.39 * tint, 0.03
     if scene == WHITE:
@@ -151,30 +154,32 @@ def ground(scene, x, z, blur, seed):
             abs(z + 0.9 - math.floor((z + 0.9) / 1.8 + 0.5) * 1.8),
         )
         f *= 0.6 + 0.4 * ease(0.0, 0.025 + blur, joint)
-        return 0.42 * f, 0.42 * f, 0.41 * f, 0.05
+        return 0.52 * f, 0.52 * f, 0.51 * f, 0.05
     f = planks(z, x, 0.3, blur, seed) * 1.25
     return 0.66 * f, 0.43 * f, 0.23 * f, 0.14
 
 
-@njit(cache=True, fastmath=True)
-def ground_end(scene, seed):
+@njit(fastmath=True)
+def ground_end(scene: int, seed: int) -> float:
     """Where the floor ends behind the product: z of its far edge or of the wall."""
     u = chance(5, 5, seed)
-    if scene == WOOD or scene == MARBLE:
+    if scene in (WOOD, MARBLE):
         return -1.3 - 1.2 * u
     if scene == BRICK:
         return -0.75 - 0.6 * u
-    if scene == CONCRETE or scene == ROOM:
+    if scene in (CONCRETE, ROOM):
         return -1.8 - 1.5 * u
     if scene == BEACH:
         return -4.0 - 5.0 * u
     if scene == CITY:
         return -5.0
+    if scene in (FABRIC, GREY, WHITE):
+        return -1.9
     return -60.0
 
 
-@njit(cache=True, fastmath=True)
-def glow_spots(a, e, cells, share, size, seed):
+@njit(fastmath=True)
+def glow_spots(a: float, e: float, cells: float, share: float, size: float, seed: int) -> tuple[float, float]:
     """Strength of out-of-focus lights at a direction, and a random number of the light seen."""
     s, t = a * cells, e * cells
     i, j = int(math.floor(s)), int(math.floor(t))
@@ -185,8 +190,8 @@ def glow_spots(a, e, cells, share, size, seed):
     return ease(size, size * 0.75, math.sqrt(x * x + y * y)), chance(i, j, seed + 3)
 
 
-@njit(cache=True, fastmath=True)
-def city(a, e, seed):
+@njit(fastmath=True)
+def city(a: float, e: float, seed: int) -> Colour:
     """A street at night: blue dusk, dark houses with lit windows, large coloured lights."""
     r, g, b = (
         0.05 + 0.1 * ease(0.5, -0.1, e),
@@ -213,8 +218,8 @@ def city(a, e, seed):
     return r, g, b
 
 
-@njit(cache=True, fastmath=True)
-def sky(a, e, seed):
+@njit(fastmath=True)
+def sky(a: float, e: float, seed: int) -> Colour:
     """A blue sky with soft clouds."""
     c = ease(0.45, 0.75, clouds(a * 3.0, e * 9.0, seed)) * 0.8
     t = ease(-0.05, 0.6, e)
@@ -222,11 +227,11 @@ def sky(a, e, seed):
     return r + (0.95 - r) * c, g + (0.95 - g) * c, b + (0.97 - b) * c
 
 
-@njit(cache=True, fastmath=True)
-def backdrop(scene, a, e, x, y, blur, seed):
+@njit(fastmath=True)
+def backdrop(scene: int, a: float, e: float, x: float, y: float, blur: float, seed: int) -> Colour:
     """Colour of what stands behind the floor, at direction (a, e) and at (x, y) on the wall."""
     u = chance(9, 2, seed)
-    if scene == WOOD or scene == MARBLE:
+    if scene in (WOOD, MARBLE):
         n = clouds(a * 2.5, e * 2.5, seed + 6)
         dark = 0.75 + 0.5 * ease(0.35, 0.65, noise(a * 4.0 + 3.0 * u, e * 1.5, seed + 7))
         s, _ = glow_spots(a, e, 5.0, 0.3, 0.45, seed)
@@ -267,11 +272,11 @@ def backdrop(scene, a, e, x, y, blur, seed):
     return 0.5, 0.5, 0.5
 
 
-@njit(cache=True, fastmath=True)
-def room_wall(x, y, seed):
+@njit(fastmath=True)
+def room_wall(x: float, y: float, seed: int) -> Colour:
     """A warm wall with a bright window and a skirting board."""
     left = -1.5 + 2.4 * chance(8, 8, seed)
-    u, v = x - left, y - 0.75
+    u, v = x - left, y - 0.5
     if 0.0 < u < 1.3 and 0.0 < v < 2.0:
         bar = min(abs(u - 0.65), abs(v - 0.75))
         frame = min(min(u, 1.3 - u), v)
