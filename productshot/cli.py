@@ -93,14 +93,10 @@ def init(
     copied = _copy_photos(photos, [sku["sku"] for sku in data["skus"]], store) if store else 0
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")
-    told = {
-        "catalog": str(out),
-        "skus": len(data["skus"]),
-        "photos_copied": copied,
-        "refused": [str(r) for r in refused],
-    }
+    lines = [str(error) for error in refused]
+    told = {"catalog": str(out), "skus": len(data["skus"]), "photos_copied": copied, "refused": lines}
     _tell(as_json, told, f"{out}: {len(data['skus'])} SKUs" + (f", {copied} photos copied" if store else ""))
-    _tell_refusals(as_json, told["refused"])
+    _tell_refusals(as_json, lines)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -308,15 +304,23 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """The channel's rules for picture files, one verdict a line."""
+    from catalog_schemas import PhotoRecipe
     from productshot.assets import check as check_file
     from productshot.catalog import find_slot
+    from productshot.photos import Decoder
 
     found, wanted = find_slot(channel, slot)
-    told = [
-        {"file": str(file), **verdict._asdict()}
-        for file in files
-        for verdict in check_file(_bytes(file), found, wanted)
-    ]
+    told = []
+    with Decoder() as decoder:
+        for file in files:
+            data = _bytes(file)
+            try:
+                rgb = decoder.pixels(data, str(file), PhotoRecipe(min_side_px=16)).rgb
+            except InputRefused as error:
+                told.append({"file": str(file), "rule": "readable", "status": "refused", "value": str(error), "limit": "", "remedy": ""})
+                continue
+            verdicts = check_file(data, found, wanted, rgb=rgb)
+            told += [{"file": str(file), **verdict.model_dump()} for verdict in verdicts]
     _tell(as_json, told, "\n".join(_check_line(one) for one in told))
     if any(one["status"] == "refused" for one in told):
         raise typer.Exit(1)
@@ -338,7 +342,8 @@ def review_list(store: StoreUrl, as_json: AsJson = False) -> None:
 
     waiting = pending(open_store(store, probe=False))
     lines = [
-        f"{one['render'][:12]}  {one['sku']}  {one['scene']} ({one['lane']})  {one['verdict']['gate']}: {one['verdict']['value']}"
+        f"{one['render'][:12]}  {one['sku']}  {one['scene']} ({one['lane']})  "
+        f"{one['verdict']['gate']}: {one['verdict']['value']}"
         for one in waiting
     ]
     _tell(as_json, waiting, "\n".join(lines) or "nothing waits")

@@ -2,7 +2,8 @@
 
 ProductshotError                     item, value, limit, remedy; one readable line
 ├── InputRefused                     give another picture, name or number
-│   └── GateRefused                  the picture was made, but a gate or a channel rule refuses it
+│   ├── GateRefused                  the picture was made, but a gate or a channel rule refuses it
+│   └── InputTooSlow                 it took too long; tomorrow's night tries again, nothing is marked
 ├── ConfigInvalid                    mend the catalog, the recipe or the command line
 ├── StorageMissing                   make the bucket, or look for the object elsewhere
 ├── StorageRefused                   get the permission, or use a server that can do it
@@ -43,6 +44,10 @@ class InputRefused(ProductshotError):
 
 class GateRefused(InputRefused):
     """One picture was made and measured, and a gate or a channel rule refuses it."""
+
+
+class InputTooSlow(InputRefused):
+    """One item took longer than it may, which can be the machine's fault: refused now, asked again next time."""
 
 
 class ConfigInvalid(ProductshotError):

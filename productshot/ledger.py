@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import zstandard
 from pydantic import ValidationError
 
-from productshot.errors import InputRefused, StorageMissing
+from productshot.errors import InputRefused, InputTooSlow, StorageMissing
 from productshot.keys import (
     STAGE_FORMATS,
     canonical_json,
@@ -105,7 +105,7 @@ class Ledger:
         """The task's outcome: found, or made now and marked done.
 
         `make` writes its data first (`put_data`) and returns the record. An InputRefused of it becomes a Refusal
-        and is marked as well; every other error passes through and leaves no marker.
+        and is marked as well (InputTooSlow is not); every other error passes through and leaves no marker.
         """
         done = self.find(task)
         if done is not None:
@@ -114,6 +114,8 @@ class Ledger:
         began = self._clock()
         try:
             outcome: Record | Refusal = make()
+        except InputTooSlow as error:
+            return Refusal.of(task.sku, task.stage, error)
         except InputRefused as error:
             outcome = Refusal.of(task.sku, task.stage, error)
         outcome = self.commit(task, outcome)

@@ -29,7 +29,7 @@ from pydantic import ValidationError
 
 from catalog_schemas import PhotoRecipe, PhotoRule
 from productshot.decode import FRAME
-from productshot.errors import ConfigInvalid, DependencyMissing, InputRefused
+from productshot.errors import ConfigInvalid, DependencyMissing, InputRefused, InputTooSlow
 from productshot.geometry import Size
 from productshot.pixels import Pixels
 from productshot.records import Record
@@ -232,7 +232,7 @@ class Decoder:
             self.close()
             limit = f"its decoding was stopped after {self.seconds:g} s"
             remedy = "open and save it again, or send a smaller version"
-            raise InputRefused(item, "takes too long", limit, remedy) from None
+            raise InputTooSlow(item, "takes too long", limit, remedy) from None
         except _ChildDied as death:
             how = child.how_it_died()
             self.close()

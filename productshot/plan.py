@@ -100,7 +100,7 @@ def _sku_work(one: SkuNight, sources: Sequence[PhotoSource], night: Night) -> li
             *_later(one, night, len([s for s in sources if s.role == "product"]), work[0].cause, "cutouts"),
         ]
     product = product_photos(one.photos)
-    tasks = [cutout_task(photo, recipes.cutouts, night.models.cutout_digest) for photo in product]
+    tasks = [cutout_task(photo, recipes.cutouts, night.models) for photo in product]
     cutouts, work = _look(night, sku, "cutouts", tasks)
     one.cutouts = [cutout for cutout in cutouts if isinstance(cutout, Cutout)]
     if work:
@@ -122,9 +122,8 @@ def _picture_work(one: SkuNight, night: Night) -> list[Work]:
     tasks = [render_task(job, night.catalog.recipes.renders, night.models) for job in jobs]
     renders, work = _look(night, one.sku.sku, "renders", tasks)
     painted = [one for one in renders if isinstance(one, Render) and one.lane != "packshot"]
-    gates, gate_work = _look(
-        night, one.sku.sku, "gates", [gate_task(render, night.models.cutout_digest) for render in painted]
-    )
+    gate_tasks = [gate_task(render, night.models.cutout_digest) for render in painted]
+    _, gate_work = _look(night, one.sku.sku, "gates", gate_tasks)
     if work:
         return [*work, *_later(one, night, 0, work[0].cause, "gates")]
     return gate_work

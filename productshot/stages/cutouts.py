@@ -15,11 +15,21 @@ from productshot.progress import Progress, ReportProgress
 from productshot.records import Cutout, Photo, Refusal
 
 
-def cutout_task(photo: Photo, recipe: CutoutRecipe, model_digest: str) -> Task:
-    """What the stage makes of a photo; `min_confidence` judges the cutout and does not change it."""
-    written = recipe.model_dump(mode="json", exclude={"min_confidence", "model"})
+def cutout_task(photo: Photo, recipe: CutoutRecipe, models: Models) -> Task:
+    """What the stage makes of a photo; `min_confidence` judges the cutout and does not change it.
+
+    A photo that brings its own cutout needs no model, so neither model nor recipe is in its key.
+    """
     parents = (photo.digest, *([photo.mask_digest] if photo.mask_digest else []))
-    return Task(photo.sku, "cutouts", parents, {**written, "model": model_digest, "photo": photo.key})
+    if brings_own(photo):
+        return Task(photo.sku, "cutouts", parents, {"model": "own", "photo": photo.key})
+    written = recipe.model_dump(mode="json", exclude={"min_confidence", "model"})
+    return Task(photo.sku, "cutouts", parents, {**written, "model": models.cutout_digest, "photo": photo.key})
+
+
+def brings_own(photo: Photo) -> bool:
+    """Whether a photo has its product cut out already, by its alpha or by a mask beside it."""
+    return photo.has_alpha or photo.mask_digest is not None
 
 
 def cut_out_photos(
@@ -33,7 +43,7 @@ def cut_out_photos(
 ) -> Iterator[Cutout | Refusal]:
     """One outcome per photo, in order. A photo with alpha or with a mask beside it brings its own cutout."""
     for done, photo in enumerate(photos, 1):
-        task = cutout_task(photo, recipe, models.cutout_digest)
+        task = cutout_task(photo, recipe, models)
         outcome = ledger.once(task, lambda: _cut(photo, task, recipe, photo_recipe, ledger, decoder, models))  # noqa: B023
         assert isinstance(outcome, (Cutout, Refusal))
         yield outcome

@@ -1,0 +1,90 @@
+"""Catalog files: YAML and CSV become a Catalog, or one line says what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from productshot.catalog import find_slot, init_catalog, load_catalog, read_nouns
+from productshot.errors import ConfigInvalid
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_csv_gives_a_catalog_with_all_defaults(tmp_path: Path) -> None:
+    """A table of SKUs is a catalog."""
+    catalog = load_catalog(written(tmp_path / "c.csv", "sku,noun\nmug-1,mug\nvase-2,vase\n"))
+    assert [(sku.sku, sku.noun) for sku in catalog.skus] == [("mug-1", "mug"), ("vase-2", "vase")]
+    assert catalog.channels == ("amazon", "google", "zalando")
+
+
+def test_unknown_csv_column_names_the_nearest(tmp_path: Path) -> None:
+    """A misspelt column is refused with the column that was meant."""
+    with pytest.raises(ConfigInvalid, match="unknown column 'nuon'; did you mean 'noun'?"):
+        load_catalog(written(tmp_path / "c.csv", "sku,nuon\nmug-1,mug\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("skus: [", "is not YAML"),
+        ("- 1", "is not a mapping"),
+        ("skus: []", "skus: Tuple should have at least 1 item"),
+        ("skus: [{sku: a, noun: mug}]\nscenes: [moon]", "scene 'moon' is not in the library"),
+        ("skus: [{sku: a, noun: mug}]\nchannels: [amazn]", "channel 'amazn' does not ship"),
+        ("skus: [{sku: a, noun: mug}]\nrecipes: {adapters: {rank: 0}}", "recipes.adapters.rank"),
+    ],
+)
+def test_a_bad_catalog_is_one_readable_line(tmp_path: Path, text: str, told: str) -> None:
+    """Whatever is wrong, the message is one line that names it."""
+    with pytest.raises(ConfigInvalid) as caught:
+        load_catalog(written(tmp_path / "c.yaml", text))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """The path is in the message."""
+    with pytest.raises(ConfigInvalid, match="none.yaml cannot be read: No such file"):
+        load_catalog(tmp_path / "none.yaml")
+
+
+def test_yaml_cannot_run_code(tmp_path: Path) -> None:
+    """A YAML tag that would build a Python object is refused."""
+    with pytest.raises(ConfigInvalid, match="is not YAML"):
+        load_catalog(written(tmp_path / "c.yaml", "skus: !!python/object/apply:os.system ['true']"))
+
+
+def test_init_refuses_a_sku_without_a_noun(tmp_path: Path) -> None:
+    """A noun is asked for or given, never guessed; the other SKUs stay."""
+    for name in ("mug-1", "vase-2", "bad sku"):
+        (tmp_path / name).mkdir()
+    data, refused = init_catalog(tmp_path, {"mug-1": "mug"}, lambda sku: None)
+    assert data["skus"] == [{"sku": "mug-1", "noun": "mug"}]
+    assert [str(error).split(";")[0] for error in refused] == [
+        "SKU 'bad sku' is not a usable name",
+        "SKU 'vase-2' has no class noun",
+    ]
+
+
+def test_init_refuses_nouns_of_folders_that_are_not_there(tmp_path: Path) -> None:
+    """A typing error in the nouns file would otherwise leave a SKU out in silence."""
+    (tmp_path / "mug-1").mkdir()
+    with pytest.raises(ConfigInvalid, match="name SKU 'mug1'.*did you mean 'mug-1'"):
+        init_catalog(tmp_path, {"mug1": "mug"}, lambda sku: None)
+
+
+def test_nouns_file_needs_a_noun_per_row(tmp_path: Path) -> None:
+    """An empty noun is named by its SKU."""
+    with pytest.raises(ConfigInvalid, match="has no noun for 'vase-2'"):
+        read_nouns(written(tmp_path / "n.csv", "sku,noun\nmug-1,mug\nvase-2,\n"))
+
+
+def test_find_slot_names_the_valid_slots() -> None:
+    """A wrong slot is answered with the right ones."""
+    with pytest.raises(ConfigInvalid, match="is no slot of amazon; valid: main, additional"):
+        find_slot("amazon", "hero")

@@ -1,0 +1,200 @@
+"""A night of packshots: everything made once, bad SKUs beside good ones, reruns that are boring."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from productshot.catalog import load_catalog
+from productshot.errors import ConfigInvalid
+from productshot.folder import FolderStore
+from productshot.night import Night
+from productshot.plan import plan_night
+from productshot.progress import silent
+from productshot.report import Written
+from productshot.review import last_report
+from productshot.run import run_night
+from productshot.store import Store
+from tests.conftest import put_photo, tree_of, write_catalog
+
+OUTPUTS = ("work", "catalog", "state")
+
+
+def run(root: Path, **catalog: object) -> Written:
+    """One night over the catalog of `root`."""
+    loaded = load_catalog(write_catalog(root.parent / "catalog.yaml", **catalog))  # type: ignore[arg-type]
+    return run_night(loaded, FolderStore(root), silent)
+
+
+def made(written: Written) -> dict[str, int]:
+    return {stage["stage"]: stage["made"] for stage in written.report["stages"]}
+
+
+def test_a_night_publishes_every_slot(root: Path) -> None:
+    """Two SKUs, three main slots each, and slots.json points at files that exist."""
+    counts = run(root).report["counts"]
+    assert (counts["done"], counts["assets"], counts["refusals"]) == (2, 6, 0)
+    for channel in ("amazon", "google", "zalando"):
+        slots = json.loads((root / f"catalog/{channel}/mug-1/slots.json").read_text())["slots"]
+        (key,) = slots["main"]
+        assert (root / key).exists() and (root / f"{key}.json").exists()
+
+
+def test_amazon_main_is_white_large_and_filled(root: Path) -> None:
+    """Corners are 255, the product fills at least 85 %, the side is what the product's pixels allow."""
+    run(root)
+    (file,) = (root / "catalog/amazon/mug-1").glob("main-*.jpg")
+    image = Image.open(file)
+    pixels = np.asarray(image)
+    rows = np.flatnonzero((pixels < 200).any(axis=(1, 2)))
+    assert image.size == (1450, 1450)  # 841 px of product x 1.5 / 0.87
+    assert pixels[:16, :16].min() == pixels[-16:, -16:].min() == 255
+    assert (rows[-1] - rows[0] + 1) / image.height >= 0.85
+
+
+def test_a_second_night_does_nothing_again(root: Path) -> None:
+    """Nothing is made, no output changes a byte."""
+    run(root)
+    before = tree_of(root, *OUTPUTS)
+    assert set(made(run(root)).values()) == {0}
+    assert tree_of(root, *OUTPUTS) == before
+
+
+def test_only_what_hangs_on_a_changed_photo_runs(root: Path) -> None:
+    """The other SKU's outputs stay as they are; the changed one is swapped and keeps its previous."""
+    run(root)
+    before = tree_of(root, "catalog/amazon/vase-2")
+    put_photo(root, "mug-1", colour=(20, 120, 60))
+    assert made(run(root)) == {
+        "photos": 1,
+        "cutouts": 1,
+        "adapters": 0,
+        "renders": 1,
+        "gates": 0,
+        "assets": 3,
+    }
+    slots = json.loads((root / "catalog/amazon/mug-1/slots.json").read_text())
+    assert slots["previous"]["main"] != slots["slots"]["main"]
+    assert tree_of(root, "catalog/amazon/vase-2") == before
+
+
+def test_two_nights_in_two_stores_are_equal(root: Path, tmp_path: Path) -> None:
+    """Same photos, same recipes, same bytes: markers, assets and slots."""
+    run(root)
+    put_photo(tmp_path / "other" / "store", "mug-1")
+    put_photo(tmp_path / "other" / "store", "vase-2", colour=(40, 70, 160))
+    run(tmp_path / "other" / "store")
+    assert tree_of(root, "work", "catalog") == tree_of(tmp_path / "other" / "store", "work", "catalog")
+
+
+@pytest.mark.parametrize("sku", ["../etc", "a b", "Becher ☕"])
+def test_a_bad_sku_name_is_one_line_and_harms_nobody(root: Path, sku: str) -> None:
+    """The SKU is refused by name, the others are done, nothing is written outside the store."""
+    skus = [{"sku": sku, "noun": "mug"}, {"sku": "mug-1", "noun": "mug"}]
+    report = run(root, skus=skus).report
+    assert report["counts"]["done"] == 1
+    assert report["skus"][0]["refusals"][0]["told"].startswith(f"SKU {sku!r} is not a usable name")
+
+
+def test_a_sku_without_photos_or_noun_is_refused(root: Path) -> None:
+    """Both say what is missing; the third SKU is done."""
+    skus = [{"sku": "mug-1"}, {"sku": "none"} | {"noun": "mug"}, {"sku": "vase-2", "noun": "vase"}]
+    report = run(root, skus=skus).report
+    told = [refusal["told"] for sku in report["skus"] for refusal in sku["refusals"]]
+    assert told[0].startswith("SKU 'mug-1' has no class noun")
+    assert told[1].startswith("SKU none has no photo in photos/none/")
+    assert report["counts"]["done"] == 1
+
+
+def test_a_bad_photo_is_refused_and_its_neighbour_used(root: Path) -> None:
+    """Garbage beside a good photo costs one line."""
+    (root / "photos/mug-1/zzz.jpg").write_bytes(b"not a picture")
+    report = run(root).report
+    assert report["counts"]["done"] == 2
+    assert report["skus"][0]["refusals"][0]["told"].startswith("photos/mug-1/zzz.jpg")
+
+
+def test_the_same_file_twice_is_said(root: Path) -> None:
+    """A copy under another name is no second photo."""
+    photo = root / "photos/mug-1/front.jpg"
+    (root / "photos/mug-1/other.jpg").write_bytes(photo.read_bytes())
+    (refusal,) = run(root).report["skus"][0]["refusals"]
+    assert "is the same file as photos/mug-1/front.jpg" in refusal["told"]
+
+
+def test_a_product_too_small_for_a_slot_is_a_stated_refusal(root: Path) -> None:
+    """Amazon needs 1,000 px; the message has the value, the need and the remedy; Google still gets its file."""
+    put_photo(root, "mug-1", side=700)
+    report = run(root).report["skus"][0]
+    assert {asset["channel"] for asset in report["assets"]} == {"google", "zalando"}
+    (refusal,) = report["refusals"]
+    assert "slot amazon/main needs at least" in refusal["told"] and "at upscale 1.5" in refusal["told"]
+
+
+def test_published_files_stay_when_a_slot_gets_nothing_new(root: Path) -> None:
+    """A photo that became too small does not take the old picture down."""
+    run(root)
+    before = json.loads((root / "catalog/amazon/mug-1/slots.json").read_text())["slots"]
+    put_photo(root, "mug-1", side=700)
+    run(root)
+    assert json.loads((root / "catalog/amazon/mug-1/slots.json").read_text())["slots"] == before
+
+
+def test_the_plan_names_work_and_causes_and_writes_nothing(root: Path, store: Store) -> None:
+    """Before: all new. After a night: nothing. After a changed recipe: the recipe's field."""
+    path = write_catalog(root.parent / "catalog.yaml")
+    with Night(load_catalog(path), store, silent) as night:
+        assert {work.cause for work in plan_night(night, None).work} == {"new", "follows: new"}
+    assert not (root / "work").exists()
+    run(root)
+    with Night(load_catalog(path), store, silent) as night:
+        assert plan_night(night, last_report(store)).work == ()
+
+
+def test_a_changed_recipe_asks_before_redoing_the_catalog(root: Path) -> None:
+    """More than 5 % of the catalog: the night stops with the share and the remedy, and --redo does it."""
+    run(root)
+    recipes = {"photos": {"min_side_px": 300}}
+    with pytest.raises(ConfigInvalid, match=r"would redo 2 of 2 SKUs \(100%\).*max_invalidated is 5%"):
+        run(root, recipes=recipes)
+    loaded = load_catalog(root.parent / "catalog.yaml")
+    assert made(run_night(loaded, FolderStore(root), silent, redo=True))["photos"] == 2
+
+
+def test_an_own_alpha_serves_as_cutout(root: Path) -> None:
+    """A PNG with transparency brings its own matte; no model is opened."""
+    for path in (root / "photos/mug-1").iterdir():
+        path.unlink()
+    rgba = np.zeros((1100, 1100, 4), np.uint8)
+    rgba[100:1000, 200:900] = (20, 90, 160, 255)
+    Image.fromarray(rgba).save(root / "photos/mug-1/own.png")
+    report = run(root).report["skus"][0]
+    assert report["confidence"] == [1.0] and len(report["assets"]) == 3
+
+
+def test_source_metadata_never_reaches_an_asset(root: Path) -> None:
+    """GPS in the photo's EXIF is not in any published file."""
+    photo = root / "photos/mug-1/front.jpg"
+    image = Image.open(io.BytesIO(photo.read_bytes()))
+    exif = Image.Exif()
+    exif[0x010E] = "SECRET-DESCRIPTION"
+    exif.get_ifd(0x8825)[2] = (52.0, 30.0, 0.0)
+    image.save(photo, quality=92, exif=exif)
+    run(root)
+    for file in (root / "catalog").rglob("*.jpg"):
+        assert b"SECRET-DESCRIPTION" not in file.read_bytes()
+        assert not Image.open(file).getexif()
+
+
+def test_the_report_escapes_hostile_names(root: Path) -> None:
+    """A file name from a bucket is text, never markup."""
+    put_photo(root, "mug-1", name="<img src=x onerror=alert(1)>")
+    written = run(root)
+    html = (root / written.html_key).read_text()
+    assert "<img src=x" not in html
+    assert "&lt;img src=x" in html

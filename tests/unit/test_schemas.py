@@ -1,0 +1,91 @@
+"""What people write is checked, and a mistake is named with its nearest mend."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from catalog_schemas import (
+    AdapterRecipe,
+    Catalog,
+    Channel,
+    Scene,
+    Sku,
+    channel_names,
+    load_channel,
+    load_scene,
+    scene_names,
+)
+
+SKU = {"sku": "mug-1", "noun": "mug"}
+
+
+def test_unknown_key_names_the_nearest_valid_one() -> None:
+    """A misspelt key is refused with the key that was meant."""
+    with pytest.raises(ValidationError, match="unknown key 'chanels'; did you mean 'channels'"):
+        Catalog.model_validate({"skus": [SKU], "chanels": ["amazon"]})
+
+
+def test_unknown_recipe_key_is_refused_too() -> None:
+    """Nested settings are checked like the top ones."""
+    with pytest.raises(ValidationError, match="unknown key 'max_upscal'; did you mean 'max_upscale'"):
+        Catalog.model_validate({"skus": [SKU], "recipes": {"assets": {"max_upscal": 2}}})
+
+
+def test_a_sku_listed_twice_is_refused() -> None:
+    """The same SKU twice would publish twice."""
+    with pytest.raises(ValidationError, match="SKU 'mug-1' is listed 2 times"):
+        Catalog.model_validate({"skus": [SKU, SKU]})
+
+
+def test_a_bad_sku_name_does_not_spoil_the_catalog() -> None:
+    """Bad names are refused one by one at night; the file stays loadable."""
+    catalog = Catalog.model_validate({"skus": [SKU, {"sku": "../etc", "noun": "mug"}]})
+    assert [sku.sku for sku in catalog.skus] == ["mug-1", "../etc"]
+
+
+def test_sku_scenes_must_be_in_the_catalog() -> None:
+    """A SKU cannot ask for a scene that the catalog does not have."""
+    with pytest.raises(ValidationError, match="asks for scene 'moon'"):
+        Catalog(skus=(Sku(sku="a", noun="mug", scenes=("moon",)),))
+
+
+@pytest.mark.parametrize("prompt", ["a {noun} <lora:x:1>", "a (mug:1.5)", "a [mug]", "a {colour} mug"])
+def test_prompts_are_data(prompt: str) -> None:
+    """Weighting syntax, adapter tags and unknown slots are refused."""
+    with pytest.raises(ValidationError, match="prompt"):
+        Scene(name="x", prompt=prompt)
+
+
+def test_recipe_refuses_a_combination_that_cannot_work() -> None:
+    """Prior preservation without images names both fields."""
+    with pytest.raises(ValidationError, match="prior_weight is above 0 but prior_images is 0"):
+        AdapterRecipe(prior_images=0)
+
+
+def test_a_channel_without_generated_pictures_takes_packshots_only() -> None:
+    """The ban cannot be contradicted by a slot."""
+    data = load_channel("google").model_dump()
+    with pytest.raises(ValidationError, match="bans generated pictures"):
+        Channel.model_validate({**data, "generated": False})
+
+
+@pytest.mark.parametrize("name", channel_names())
+def test_shipped_channels_load_and_name_their_sources(name: str) -> None:
+    """Every required rule of a shipped channel has an address and the date it was read."""
+    for slot in load_channel(name).slots:
+        assert slot.rules
+        assert all(rule.address and rule.read for rule in slot.rules if rule.status == "required")
+
+
+@pytest.mark.parametrize("name", scene_names())
+def test_shipped_scenes_load(name: str) -> None:
+    """Every scene of the library validates and is called like its file."""
+    assert load_scene(name).name == name
+
+
+def test_json_schemas_can_be_written() -> None:
+    """The schemas of everything people write are plain JSON."""
+    assert "skus" in json.loads(json.dumps(Catalog.model_json_schema()))["properties"]
