@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
 
 from catalog_schemas import AdapterRecipe
-from productshot.errors import ConfigInvalid
+from productshot.errors import ConfigInvalid, ModelDamaged
 from productshot.render.base import model_digest, resolve_model
-
-Model = TypeVar("Model", bound=torch.nn.Module)
 
 PREDICTIONS = ("epsilon", "v_prediction")
 
@@ -62,38 +65,56 @@ class TrainingBase:
 def open_training_base(recipe: AdapterRecipe, device: torch.device | None = None) -> TrainingBase:
     """The base model that the recipe names, on `device` (default: the GPU where there is one).
 
-    Raises ModelMissing where it is not on this machine, ConfigInvalid where its kind cannot be trained.
+    ModelMissing: it is not on this machine. ModelDamaged: a file in it cannot be read. ConfigInvalid: its kind
+    cannot be trained.
     """
     path = resolve_model(recipe.base, "base")
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    schedule = DDIMScheduler.from_pretrained(path, subfolder="scheduler")
+    try:
+        unet, vae, text_encoder, tokenizer, schedule = _load(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelDamaged(
+            f"base model {path}", f"cannot be read ({error})", "", "restore its files"
+        ) from error
     prediction = schedule.config.prediction_type
     if prediction not in PREDICTIONS:
-        raise ConfigInvalid(
-            f"base model {recipe.base}",
-            f"predicts {prediction}",
-            f"one of {PREDICTIONS} is needed",
-            "take another",
-        )
-    unet = UNet2DConditionModel.from_pretrained(
-        path, subfolder="unet", use_safetensors=True, torch_dtype=torch.float32
-    )
-    vae = AutoencoderKL.from_pretrained(
-        path, subfolder="vae", use_safetensors=True, torch_dtype=torch.float32
-    )
-    text = CLIPTextModel.from_pretrained(
-        path, subfolder="text_encoder", use_safetensors=True, dtype=torch.float32
-    )
+        limit = f"{' and '.join(PREDICTIONS)} can be trained"
+        raise ConfigInvalid(f"base model {recipe.base}", f"predicts {prediction}", limit, "name another")
+    for model in (unet, vae, text_encoder):
+        model.requires_grad_(False).eval().to(device)
     return TrainingBase(
-        unet=_frozen(unet, device),
-        vae=_frozen(vae, device),
-        text_encoder=_frozen(text, device),
-        tokenizer=CLIPTokenizer.from_pretrained(path, subfolder="tokenizer"),
+        unet=unet,
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
         alpha_bars=schedule.alphas_cumprod.to(device),
         prediction=prediction,
         digest=model_digest(path),
     )
 
 
-def _frozen(model: Model, device: torch.device) -> Model:
-    return model.requires_grad_(False).eval().to(device)
+def _load(
+    path: Path,
+) -> tuple[UNet2DConditionModel, AutoencoderKL, CLIPTextModel, CLIPTokenizer, DDIMScheduler]:
+    """The parts of a Stable Diffusion directory, in float32."""
+    how: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
+    with _without_progress_bar():
+        return (
+            UNet2DConditionModel.from_pretrained(path / "unet", torch_dtype=torch.float32, **how),
+            AutoencoderKL.from_pretrained(path / "vae", torch_dtype=torch.float32, **how),
+            CLIPTextModel.from_pretrained(path / "text_encoder", dtype=torch.float32, **how),
+            CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True),
+            DDIMScheduler.from_pretrained(path / "scheduler", local_files_only=True),
+        )
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    """transformers shows one for every model it loads; its setting is put back afterwards."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()

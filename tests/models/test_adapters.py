@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +140,15 @@ def weights_digest(base: TrainingBase) -> str:
         for name, weight in model.state_dict().items():
             digest.update(name.encode() + weight.numpy().tobytes())
     return digest.hexdigest()
+
+
+def test_damaged_base_is_told(base_path: Path, tmp_path: Path) -> None:
+    """A weight file that was cut off is named with what to do."""
+    shutil.copytree(base_path, tmp_path / "base")
+    weights = tmp_path / "base" / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelDamaged, match="base model .* cannot be read .*restore its files"):
+        open_training_base(a_recipe(base=str(tmp_path / "base")))
 
 
 def test_training_leaves_the_base_as_it_was(base: TrainingBase) -> None:
