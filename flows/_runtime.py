@@ -1,39 +1,38 @@
-"""What every flow shares: its parameters, the tasks that call one step each, and which errors are worth a retry."""
+"""What both flows share: the tasks, each one call of the library's own night, and which errors are worth a retry."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
-from pydantic import BaseModel, Field
 
 from flows.artifact import night_markdown
-from productshot.errors import ProductshotError
+from productshot.errors import ConfigInvalid, ProductshotError
+
+if TYPE_CHECKING:
+    from catalog_schemas import Catalog
+    from productshot.night import Night
+    from productshot.store import Store
 
 
-class CatalogRun(BaseModel):
-    """One night over a catalog."""
+@dataclass(frozen=True)
+class Run:
+    """What a flow run was asked for; `sku` None means the whole catalog."""
 
-    catalog: str = Field(description="path of the catalog file on the machine that runs this")
-    store: str = Field(description="a folder or s3://bucket/prefix")
-    redo: bool = Field(False, description="redo finished SKUs after a changed recipe or model")
-    gallery: str | None = Field(None, description="address under which browsers reach the store's pictures")
-
-
-class SkuRun(BaseModel):
-    """One SKU now."""
-
-    sku: str = Field(description="a SKU of the catalog")
-    catalog: str = Field(description="path of the catalog file on the machine that runs this")
-    store: str = Field(description="a folder or s3://bucket/prefix")
-    gallery: str | None = Field(None, description="address under which browsers reach the store's pictures")
+    catalog: str
+    store: str
+    gallery: str | None = None
+    sku: str | None = None
+    redo: bool = False
 
 
 def is_retryable(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
@@ -46,58 +45,75 @@ RETRYING: dict[str, Any] = {
     "retries": 3,
     "retry_delay_seconds": [5, 30, 120],
     "retry_condition_fn": is_retryable,
-    "cache_policy": NO_CACHE,
+    "cache_policy": NO_CACHE,  # the truth about a SKU is in the store, never in task states
     "persist_result": False,
 }
 
 
+@task(name="open", **RETRYING)
+def open_all(catalog: str, store: str) -> tuple[Catalog, Store]:
+    """The checked catalog and the proven store."""
+    from productshot.catalog import load_catalog
+    from productshot.store import open_store
+
+    return load_catalog(Path(catalog)), open_store(store)
+
+
 @task(name="plan", **RETRYING)
-def check_plan(night: Any, max_invalidated: float) -> None:
-    """Refuse a night that would redo more than it may."""
+def check_plan(catalog: Catalog, store: Store) -> None:
+    """Refuse a night that would redo more of the catalog than it may."""
+    from productshot.night import Night
     from productshot.plan import plan_night, refuse_large_redo
+    from productshot.progress import silent
     from productshot.review import last_report
 
-    refuse_large_redo(plan_night(night, last_report(night.ledger.store)), max_invalidated)
+    with Night(catalog, store, silent) as night:
+        refuse_large_redo(plan_night(night, last_report(store)), catalog.night.max_invalidated)
 
 
 @task(name="stage", task_run_name="{step}", **RETRYING)
-def run_step(night: Any, step: str) -> dict[str, int]:
-    """One stage for all SKUs of the run."""
+def run_step(night: Night, step: str) -> None:
+    """One stage for all SKUs of the run; a retry finds what is done."""
     getattr(night, step)()
-    told = {"made": sum(night.ledger.made.values()), "found done": sum(night.ledger.adopted.values())}
-    get_run_logger().info("%s: %s so far", step, told)
-    return told
+    made, adopted = night.ledger.made, night.ledger.adopted
+    get_run_logger().info("%s done; so far %d made, %d found done", step, made.total(), adopted.total())
 
 
 @task(name="report", **RETRYING)
-def report(night: Any, night_id: str, began: datetime, key: str, gallery: str | None) -> dict[str, Any]:
-    """Write the night's report and its artifact."""
+def tell(night: Night, began: datetime, gallery: str | None, key: str) -> dict[str, int]:
+    """Write the night's report and its artifact; returns the counts."""
     from productshot.report import write_report
-    from productshot.run import utc_now
+    from productshot.run import new_night_id, utc_now
 
-    written = write_report(night, night_id, began, utc_now())
+    written = write_report(night, new_night_id(began), began, utc_now())
     markdown = night_markdown(written.report, written.html_key, gallery)
-    create_markdown_artifact(markdown, key=key, description=f"night {night_id}")
-    counts: dict[str, Any] = written.report["counts"]
+    create_markdown_artifact(markdown, key=key, description=f"night {written.report['night']}")
+    counts: dict[str, int] = written.report["counts"]
     return counts
 
 
-def run_here(
-    catalog: str, store: str, only: list[str] | None, redo: bool, key: str, gallery: str | None
-) -> dict[str, Any]:
-    """The steps of a night as tasks, one after the other; returns the report's counts."""
-    from productshot.catalog import load_catalog
+def run_here(run: Run) -> dict[str, int]:
+    """A night's steps as tasks, one after the other, in this process; returns the report's counts."""
     from productshot.night import Night
     from productshot.progress import silent
-    from productshot.run import STEPS, new_night_id, utc_now
-    from productshot.store import open_store
+    from productshot.run import STEPS, utc_now
 
     logging.getLogger("productshot").setLevel(logging.INFO)
-    loaded, opened, began = load_catalog(Path(catalog)), open_store(store), utc_now()
-    if only is None and not redo:
-        with Night(loaded, opened, silent) as looked_at:
-            check_plan(looked_at, loaded.night.max_invalidated)
-    with Night(loaded, opened, silent, only) as night:
+    began = utc_now()
+    catalog, store = open_all(run.catalog, run.store)
+    only = None if run.sku is None else [known_sku(catalog, run.sku)]
+    if only is None and not run.redo:
+        check_plan(catalog, store)
+    with Night(catalog, store, silent, only) as night:
         for step in STEPS:
             run_step(night, step)
-        return report(night, new_night_id(began), began, key, gallery)
+        return tell(night, began, run.gallery, "catalog-night" if only is None else "single-sku")
+
+
+def known_sku(catalog: Catalog, sku: str) -> str:
+    """The SKU's name when the catalog lists it; ConfigInvalid names the nearest one."""
+    names = [one.sku for one in catalog.skus]
+    if sku not in names:
+        near = get_close_matches(sku, names, n=1, cutoff=0.0)[0]
+        raise ConfigInvalid(f"SKU {sku!r}", "is not in the catalog", "", f"did you mean {near!r}?")
+    return sku

@@ -1,61 +1,122 @@
-"""The night's artifact: what the Prefect UI shows of a night, as markdown. Counts first; text from files is escaped."""
+"""The night's artifact: what the Prefect UI shows of a night, as markdown.
+
+Counts first, then what waits for somebody, then the pictures as a table of SKUs by channel slots, last what it cost.
+All text from catalogs, file names and buckets is escaped; pictures and links go through the gallery.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
-MAX_THUMBS = 48
-MAX_REFUSALS = 40
-COLUMNS = 4
+MAX_LINES = 40
+MAX_ROWS = 50
+MAX_COLUMNS = 6
+"""What is over these limits stands in the report: the UI loads an artifact as one piece."""
+
+Report = dict[str, Any]
 
 
-def night_markdown(report: dict[str, Any], html_key: str, gallery: str | None) -> str:
-    """Counts, stages, thumbnails (as links through the gallery; none without one) and refusals of a report."""
-    counts = report["counts"]
-    lines = [
-        f"# {counts['done']} of {counts['skus']} SKUs have assets",
-        "",
-        f"**{counts['assets']}** assets, **{counts['pictures']}** pictures, **{counts['person']}** need a person, "
-        f"**{counts['refusals']}** refusals, {report['seconds']} s",
-        "",
-        *([f"[The whole report]({gallery}/{html_key})", ""] if gallery else []),
-        "| stage | made | found done | refused | seconds |",
-        "| --- | ---: | ---: | ---: | ---: |",
-        *(
-            f"| {stage['stage']} | {stage['made']} | {stage['adopted']} | {stage['refused']} | {stage['seconds']} |"
-            for stage in report["stages"]
-        ),
-        "",
-        *(_thumbnails(report, gallery) if gallery else []),
-        *_refusals(report),
+def night_markdown(report: Report, html_key: str, gallery: str | None) -> str:
+    """The markdown of a night's JSON report; without a `gallery` (http address, no slash) no pictures and no links."""
+    page = f"{gallery}/{quote(html_key)}" if gallery else None
+    parts = [
+        _counts(report["counts"], report["seconds"], page),
+        _waiting(report["skus"], page),
+        _refused(report["skus"]),
+        _pictures(report["skus"], gallery) if gallery else [],
+        _stages(report["stages"]),
     ]
-    return "\n".join(lines)
-
-
-def _thumbnails(report: dict[str, Any], gallery: str) -> list[str]:
-    """A table of linked thumbnails, SKU by SKU; the link opens the asset itself."""
-    shown = [(sku["sku"], asset) for sku in report["skus"] for asset in sku["assets"] if asset.get("thumb")]
-    cells = [
-        f"[![{escaped(sku)}]({gallery}/{asset['thumb']})]({gallery}/{asset['key']})<br>{escaped(sku)}, "
-        f"{asset['channel']}/{asset['slot']}"
-        for sku, asset in shown[:MAX_THUMBS]
-    ]
-    rows = [cells[start : start + COLUMNS] for start in range(0, len(cells), COLUMNS)]
-    table = ["| " + " | ".join(row + [""] * (COLUMNS - len(row))) + " |" for row in rows]
-    head = ["|" + "  |" * COLUMNS, "|" + " --- |" * COLUMNS]
-    more = [f"and {len(shown) - MAX_THUMBS} more in the report", ""] if len(shown) > MAX_THUMBS else []
-    return ["## Assets", "", *head, *table, "", *more] if rows else []
-
-
-def _refusals(report: dict[str, Any]) -> list[str]:
-    told = [refusal["told"] for sku in report["skus"] for refusal in sku["refusals"]]
-    if not told:
-        return []
-    more = [f"- and {len(told) - MAX_REFUSALS} more in the report"] if len(told) > MAX_REFUSALS else []
-    return ["## Refused, and what to do", "", *(f"- {escaped(line)}" for line in told[:MAX_REFUSALS]), *more]
+    return "\n".join(line for part in parts for line in part)
 
 
 def escaped(text: str) -> str:
-    """Text as markdown shows it literally: names come from buckets and are data."""
-    return re.sub(r"([\\`*_{}\[\]()<>#!|~&])", r"\\\1", " ".join(text.split()))
+    """Text as markdown shows it literally: one line, no mark-up, nothing unprintable; names are data."""
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", printable)
+
+
+def _counts(counts: dict[str, int], seconds: float, page: str | None) -> list[str]:
+    """The one line that is read every morning, and the way to the rest."""
+    told = [
+        f"**{counts['assets']}** assets",
+        f"**{counts['pictures']}** pictures",
+        f"**{counts['person']}** need a person",
+        f"**{counts['refusals']}** refusals",
+        f"{seconds:g} s",
+    ]
+    link = ["", f"[Open the whole report]({page})"] if page else []
+    return [f"# {counts['done']} of {counts['skus']} SKUs have assets", "", ", ".join(told), *link, ""]
+
+
+def _waiting(skus: Sequence[Report], page: str | None) -> list[str]:
+    """Pictures that nobody has decided about yet, and how to decide."""
+    lines = []
+    for sku in skus:
+        name = f"**{escaped(sku['sku'])}**"
+        linked = f"[{name}]({page}#{quote(sku['sku'])})" if page else name
+        for picture in sku["pictures"]:
+            verdict = picture["verdict"]
+            if verdict["status"] == "person":
+                why = "; ".join(escaped(verdict[name]) for name in ("value", "limit") if verdict.get(name))
+                lines.append(f"- {linked} {escaped(picture['scene'])}, {picture['lane']}: {why}")
+    remedy = "Decide with `productshot review list`, then `approve` or `reject`; the next night acts on it."
+    return ["## Needs a person", "", *_first(lines), "", remedy, ""] if lines else []
+
+
+def _refused(skus: Sequence[Report]) -> list[str]:
+    """Every refusal in words; the words say the remedy."""
+    lines = [f"- {escaped(one['told'])}" for sku in skus for one in sku["refusals"]]
+    return ["## Refused, and what to do", "", *_first(lines), ""] if lines else []
+
+
+def _first(lines: list[str]) -> list[str]:
+    over = len(lines) - MAX_LINES
+    return [*lines[:MAX_LINES], f"- and {over} more in the report"] if over > 0 else lines
+
+
+def _pictures(skus: Sequence[Report], gallery: str) -> list[str]:
+    """A row per SKU, a column per channel slot; each thumbnail opens the asset itself."""
+    shown = [sku for sku in skus if any(asset.get("thumb") for asset in sku["assets"])]
+    slots = list(dict.fromkeys(_slot(asset) for sku in shown for asset in sku["assets"]))
+    if not shown:
+        return []
+    columns = slots[:MAX_COLUMNS]
+    rows = [
+        [f"**{escaped(sku['sku'])}**", *(_cell(sku["assets"], slot, gallery) for slot in columns)]
+        for sku in shown[:MAX_ROWS]
+    ]
+    over = (len(shown) - MAX_ROWS, "SKUs"), (len(slots) - MAX_COLUMNS, "slots")
+    more = [f"and {count} more {what} in the report" for count, what in over if count > 0]
+    return ["## Assets", "", *_table(["SKU", *columns], rows), "", *([", ".join(more), ""] if more else [])]
+
+
+def _slot(asset: Report) -> str:
+    return f"{escaped(asset['channel'])}/{escaped(asset['slot'])}"
+
+
+def _cell(assets: Sequence[Report], slot: str, gallery: str) -> str:
+    """The slot's first picture, and how many more there are."""
+    mine = [asset for asset in assets if _slot(asset) == slot and asset.get("thumb")]
+    if not mine:
+        return "–"
+    picture = f"![{slot}]({gallery}/{quote(mine[0]['thumb'])})"
+    more = f" and {len(mine) - 1} more" if len(mine) > 1 else ""
+    return f"[{picture}]({gallery}/{quote(mine[0]['key'])}){more}"
+
+
+def _stages(stages: Sequence[Report]) -> list[str]:
+    rows = [
+        [stage["stage"], *(f"{stage[name]:g}" for name in ("made", "adopted", "refused", "seconds"))]
+        for stage in stages
+    ]
+    table = _table(["stage", "made", "found done", "refused", "seconds"], rows, "---:")
+    return ["## What it cost", "", *table]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str = "---") -> list[str]:
+    """Markdown table lines; the first column stands left, the others as `align` says."""
+    rule = ["---", *[align] * (len(head) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]

@@ -1,29 +1,34 @@
-"""Serves both deployments to the Prefect server of PREFECT_API_URL: `python -m flows.serve CATALOG STORE CRON GALLERY`."""
+"""`python -m flows.serve CATALOG STORE CRON GALLERY`: serves both deployments to the server of PREFECT_API_URL."""
 
 from __future__ import annotations
 
 import sys
 
 from prefect import serve
+from prefect.deployments.runner import EntrypointType
 
-from flows._runtime import CatalogRun
 from flows.catalog_nightly import catalog_nightly
 from flows.single_sku import single_sku
+
+RUNS_AT_ONCE = 2
+"""A night and one urgent SKU beside it; more would only share the same machine."""
 
 
 def main(catalog: str, store: str, cron: str, gallery: str) -> None:
     """Create both deployments and run what is scheduled or triggered, until a signal ends it."""
-    run = CatalogRun(catalog=catalog, store=store, gallery=gallery)
+    here = {"catalog": catalog, "store": store, "gallery": gallery}
     nightly = catalog_nightly.to_deployment(
         "nightly",
         cron=cron,
         concurrency_limit=1,
-        parameters={"run": run.model_dump()},
+        parameters=here,
         tags=["productshot"],
+        entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    defaults = {"sku": "", "catalog": catalog, "store": store, "gallery": gallery}
-    single = single_sku.to_deployment("now", parameters={"run": defaults}, tags=["productshot"])
-    serve(nightly, single, limit=2)
+    now = single_sku.to_deployment(
+        "now", parameters=here, tags=["productshot"], entrypoint_type=EntrypointType.MODULE_PATH
+    )
+    serve(nightly, now, limit=RUNS_AT_ONCE)
 
 
 if __name__ == "__main__":

@@ -2,51 +2,60 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
-from flows.gallery import open_gallery
+from flows.gallery import open_gallery, port_taken
 from productshot.errors import StorageUnavailable
 from productshot.store import open_store
 
 START_SECONDS = 120
 STOP_SECONDS = 15
+RESTARTS = 5
+"""A part that dies more often is not restarted again: something is wrong that a restart does not cure."""
+
+log = logging.getLogger(__name__)
 
 
 def bring_up(catalog: Path, store: str, port: int, cron: str) -> None:
-    """Start everything, say where the UI is, and end it all on SIGINT or SIGTERM.
+    """Start everything, say where the UI is, restart what dies, and end it all on SIGINT or SIGTERM.
 
-    StorageUnavailable (exit code 3) when the server does not come up or a part of it dies.
+    The gallery listens on `port` + 1, so that the links of older artifacts stay good. ConfigInvalid when a port is
+    taken; StorageUnavailable (exit code 3) when the server does not come up or a part keeps dying.
     """
     place = store if "://" in store else str(Path(store).resolve())
     environment = prefect_environment(port)
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda number, frame: stopped.set())
+    refuse_taken_port(port)
     with ExitStack() as stack:
-        gallery = open_gallery(open_store(place, probe=False))
-        threading.Thread(target=gallery.serve_forever, daemon=True).start()
-        stack.callback(gallery.shutdown)
-        address = f"http://127.0.0.1:{gallery.server_address[1]}"
-        server = _start(["-m", "prefect", "server", "start", "--port", str(port)], environment, stack)
+        gallery = stack.enter_context(open_gallery(open_store(place, probe=False), port + 1))
+        server = Part(
+            "Prefect server", ["-m", "prefect", "server", "start", "--port", str(port)], environment
+        )
+        stack.callback(server.end)
         wait_healthy(environment["PREFECT_API_URL"], server, stopped)
-        deployments = _start(["-m", "flows.serve", str(catalog), place, cron, address], environment, stack)
-        print(f"Prefect UI: http://127.0.0.1:{port}/v2/  gallery: {address}/  Ctrl-C stops both", flush=True)
+        if stopped.is_set():
+            return
+        arguments = ["-m", "flows.serve", str(catalog), place, cron, gallery]
+        deployments = Part("deployments' process", arguments, environment)
+        stack.callback(deployments.end)
+        print(f"Prefect UI: http://127.0.0.1:{port}/v2/  gallery: {gallery}/  Ctrl-C ends both", flush=True)
         while not stopped.wait(0.5):
-            for what, process in (("Prefect server", server), ("deployments' process", deployments)):
-                if process.poll() is not None:
-                    raise StorageUnavailable(
-                        what, f"ended with code {process.returncode}", "", "see its output above"
-                    )
+            for part in (server, deployments):
+                part.revive()
 
 
 def prefect_environment(port: int) -> dict[str, str]:
@@ -60,39 +69,67 @@ def prefect_environment(port: int) -> dict[str, str]:
     }
 
 
-def _start(arguments: list[str], environment: dict[str, str], stack: ExitStack) -> subprocess.Popen[bytes]:
-    """A child of this interpreter in a session of its own, ended with the stack."""
-    process = subprocess.Popen([sys.executable, *arguments], env=environment, start_new_session=True)
-    stack.callback(_end, process)
-    return process
+class Part:
+    """A child of this interpreter in a session of its own, restarted when it dies."""
+
+    def __init__(self, what: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.what, self._arguments, self._environment = what, arguments, environment
+        self._restarts = 0
+        self._start()
+
+    def _start(self) -> None:
+        command = [sys.executable, *self._arguments]
+        self._process = subprocess.Popen(command, env=self._environment, start_new_session=True)
+
+    @property
+    def code(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self._process.poll()
+
+    def revive(self) -> None:
+        """Start it again when it has died; StorageUnavailable after `RESTARTS` times."""
+        if self.code is None:
+            return
+        if self._restarts == RESTARTS:
+            told, limit = f"ended with code {self.code}", f"it was restarted {RESTARTS} times"
+            raise StorageUnavailable(self.what, told, limit, "see its output above")
+        self._restarts += 1
+        log.warning("%s ended with code %s; starting it again", self.what, self.code)
+        self.end()  # what it left behind in its session
+        time.sleep(self._restarts)
+        self._start()
+
+    def end(self) -> None:
+        """SIGTERM to the whole session, SIGKILL to what is left after a while."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self._process.pid, number)
+                self._process.wait(STOP_SECONDS)
+            except ProcessLookupError:
+                return
+            except subprocess.TimeoutExpired:
+                continue
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to the whole session, SIGKILL to what is left after a while."""
-    for name in (signal.SIGTERM, signal.SIGKILL):
+def refuse_taken_port(port: int) -> None:
+    """ConfigInvalid when something listens there already: it would answer in the place of our server."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            os.killpg(process.pid, name)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
+            probe.bind(("127.0.0.1", port))
+        except OSError as cause:
+            raise port_taken(port) from cause
 
 
-def wait_healthy(api: str, server: subprocess.Popen[bytes], stopped: threading.Event) -> None:
-    """Return when the server answers; StorageUnavailable when it ends or stays silent."""
+def wait_healthy(api: str, server: Part, stopped: threading.Event) -> None:
+    """Return when the server answers, or when `stopped`; StorageUnavailable when it ends or stays silent."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and not stopped.is_set():
-        if server.poll() is not None:
-            break
+    while time.monotonic() < deadline and server.code is None:
         try:
-            with urlopen(f"{api}/health", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except (URLError, HTTPException, OSError):
-            stopped.wait(0.5)
-    if not stopped.is_set():
-        raise StorageUnavailable(
-            "Prefect server", f"did not come up at {api}", f"within {START_SECONDS} s", "is the port free?"
-        )
+            with urlopen(f"{api}/health", timeout=2):
+                return
+        except (OSError, HTTPException):
+            if stopped.wait(0.5):
+                return
+    told = f"did not come up at {api}" if server.code is None else f"ended with code {server.code}"
+    raise StorageUnavailable("Prefect server", told, f"within {START_SECONDS} s", "see its output above")
