@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,9 @@ from productshot.errors import (
 )
 
 if TYPE_CHECKING:
-    from catalog_schemas import Catalog
+    from catalog_schemas import Catalog, Channel, Slot
+    from productshot.assets import RuleVerdict
+    from productshot.photos import Decoder
     from productshot.progress import Progress, ReportProgress
     from productshot.report import Written
     from productshot.store import Store
@@ -301,29 +304,38 @@ def check(
     files: Annotated[list[Path], typer.Argument(help="picture files, ours or not")],
     channel: Annotated[str, typer.Option(help="amazon, google, zalando")],
     slot: Annotated[str, typer.Option(help="main, additional")],
+    on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="as of this day; default: today")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """The channel's rules for picture files, one verdict a line."""
-    from catalog_schemas import PhotoRecipe
-    from productshot.assets import check as check_file
     from productshot.catalog import find_slot
     from productshot.photos import Decoder
+    from productshot.run import utc_now
 
     found, wanted = find_slot(channel, slot)
-    told = []
+    day = (on or utc_now()).date()
     with Decoder() as decoder:
-        for file in files:
-            data = _bytes(file)
-            try:
-                rgb = decoder.pixels(data, str(file), PhotoRecipe(min_side_px=16)).rgb
-            except InputRefused as error:
-                told.append({"file": str(file), "rule": "readable", "status": "refused", "value": str(error), "limit": "", "remedy": ""})
-                continue
-            verdicts = check_file(data, found, wanted, rgb=rgb)
-            told += [{"file": str(file), **verdict.model_dump()} for verdict in verdicts]
+        verdicts = [(file, one) for file in files for one in _verdicts(file, found, wanted, day, decoder)]
+    told = [{"file": str(file), **verdict.model_dump()} for file, verdict in verdicts]
     _tell(as_json, told, "\n".join(_check_line(one) for one in told))
     if any(one["status"] == "refused" for one in told):
         raise typer.Exit(1)
+
+
+def _verdicts(file: Path, channel: Channel, slot: Slot, day: date, decoder: Decoder) -> list[RuleVerdict]:
+    """What every rule says of a file; of one that cannot be decoded, just that."""
+    from catalog_schemas import PhotoRecipe
+    from productshot.assets import RuleVerdict
+    from productshot.assets import check as check_file
+
+    data = _bytes(file)
+    try:
+        rgb = decoder.pixels(data, str(file), PhotoRecipe(min_side_px=16)).rgb
+    except InputRefused as error:
+        return [RuleVerdict(rule="readable", status="refused", value=str(error))]
+    return check_file(data, channel, slot, rgb=rgb, on=day)
 
 
 def _check_line(one: dict[str, Any]) -> str:
@@ -397,11 +409,12 @@ def _decide(decision: str, render: str, store: str, reviewer: str, reason: str, 
 @models_app.command("list")
 def models_list(as_json: AsJson = False) -> None:
     """The models that ship with productshot: where they are, size, digest, licence."""
-    from productshot.pocket.files import shipped_models
+    from productshot.shipped import shipped_models
 
     told = [one._asdict() | {"path": str(one.path)} for one in shipped_models()]
     lines = [
-        f"{one['name']:20s} {one['bytes'] / 1e6:6.1f} MB  {one['licence']}  {one['path']}" for one in told
+        f"{one['name']:20s} {one['bytes'] / 1e6:6.1f} MB  {one['digest'][:12]}  {one['licence']}  {one['path']}"
+        for one in told
     ]
     _tell(as_json, told, "\n".join(lines))
 
@@ -409,11 +422,10 @@ def models_list(as_json: AsJson = False) -> None:
 @models_app.command("verify")
 def models_verify(as_json: AsJson = False) -> None:
     """Compare every shipped weight file with its released digest."""
-    from productshot.pocket.files import shipped_models, verify
+    from productshot.shipped import shipped_models, verify_shipped
 
+    verify_shipped()
     names = [one.name for one in shipped_models()]
-    for one in shipped_models():
-        verify(one.path)
     _tell(as_json, {"verified": names}, f"{', '.join(names)}: as released")
 
 

@@ -53,14 +53,14 @@ def _device() -> Finding:
 
 
 def _models() -> Finding:
-    from productshot.pocket.files import shipped_models, verify
+    from productshot.shipped import shipped_models, verify_shipped
 
     try:
-        for model in shipped_models():
-            verify(model.path)
+        verify_shipped()
+        names = ", ".join(model.name for model in shipped_models())
     except ProductshotError as error:
         return Finding("pocket models", False, str(error))
-    return Finding("pocket models", True, ", ".join(model.name for model in shipped_models()))
+    return Finding("pocket models", True, names)
 
 
 def _store(url: str) -> Finding:
