@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from productshot.errors import InputRefused
 from productshot.geometry import Size
 from productshot.pixels import Pixels
 from productshot.render.base import Base, memory_errors
@@ -39,12 +40,19 @@ class Known:
 
 @torch.inference_mode()
 def encode_text(base: Base, prompt: str, negative_prompt: str) -> Tensor:
-    """(2, tokens, width) text embeddings, the negative prompt first; what exceeds the limit is cut."""
+    """(2, tokens, width) text embeddings, the negative prompt first.
+
+    InputRefused: a prompt is longer than the model reads; its end, often the scene, would be lost.
+    """
+    for text in (negative_prompt, prompt):
+        tokens, limit = len(base.tokenizer.tokenize(text)) + 2, base.tokenizer.model_max_length
+        if tokens > limit:
+            told, most = f"has {tokens} tokens", f"this base model reads {limit}"
+            raise InputRefused(f'prompt "{text}"', told, most, "use fewer or more common words")
     words = base.tokenizer(
         [negative_prompt, prompt],
         padding="max_length",
         max_length=base.tokenizer.model_max_length,
-        truncation=True,
         return_tensors="pt",
     )
     embedded: Tensor = base.text_encoder(words.input_ids.to(base.device)).last_hidden_state

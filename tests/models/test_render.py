@@ -163,6 +163,14 @@ def test_the_prompt_steers_the_picture(base: Base, recipe: RenderRecipe) -> None
     assert (one.rgb != other.rgb).any()
 
 
+def test_a_prompt_longer_than_the_model_reads_is_refused(base: Base) -> None:
+    """Cutting it would lose the scene; the message says how long it is and how long it may be."""
+    with pytest.raises(
+        InputRefused, match='prompt "x x.* has 42 tokens; this base model reads 32; use fewer'
+    ):
+        encode_text(base, " ".join("x" * 40), "")
+
+
 def test_known_latents_stay_exact(base: Base) -> None:
     """What the mask keeps is in the result to the bit; the rest is painted."""
     latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
