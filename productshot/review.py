@@ -48,7 +48,7 @@ def decide(store: Store, decision: ReviewDecision, now: datetime) -> str:
     """Append a decision and return its key; the next night acts on it."""
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S%f")
     key = f"review/{decision.sku}/{decision.render}/{stamp}-{secrets.token_hex(4)}.json"
-    store.put(key, canonical_json(decision.model_dump(mode="json")), "application/json")
+    store.create(key, canonical_json(decision.model_dump(mode="json")), "application/json")
     return key
 
 

@@ -40,10 +40,9 @@ def run_night(
     ConfigInvalid when a changed recipe or model would redo more of the catalog than `max_invalidated`, unless `redo`.
     """
     began = clock()
-    if not redo and only is None:
-        with Night(catalog, store, report) as looked_at:
-            refuse_large_redo(plan_night(looked_at, last_report(store)), catalog.night.max_invalidated)
     with Night(catalog, store, report, only) as night:
+        if not redo and only is None:
+            refuse_large_redo(plan_night(night, last_report(store)), catalog.night.max_invalidated)
         for step in STEPS:
             getattr(night, step)()
         return write_report(night, new_night_id(began), began, clock())
