@@ -1,0 +1,152 @@
+"""The flows against a real Prefect server: a night, one SKU, and which failures are tried again."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from prefect.artifacts import Artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import TaskRun
+from prefect.states import Failed
+from shop import Outage, Shop, a_shop
+
+from flows._runtime import is_retryable
+from flows.catalog_nightly import catalog_nightly
+from flows.single_sku import single_sku
+from productshot.errors import ConfigInvalid, ProductshotError, StorageRefused, StorageUnavailable
+from productshot.store import Store, open_store
+
+GALLERY = "http://127.0.0.1:4201"
+S3_ATTEMPTS = 5
+"""How often boto3 itself tries one call (productshot.s3.SETTINGS)."""
+
+
+def artifact(key: str) -> str:
+    """The newest artifact with this key."""
+    found = Artifact.get(key)
+    assert found and isinstance(found.data, str)
+    return found.data
+
+
+def task_runs(flow_run: UUID, name: str) -> list[TaskRun]:
+    """The flow run's ended task runs with this name; Prefect records them after the fact, so wait for them."""
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run]))
+    deadline = time.monotonic() + 60
+    with get_client(sync_client=True) as client:
+        while True:
+            runs = [run for run in client.read_task_runs(flow_run_filter=wanted) if run.name.startswith(name)]
+            if any(run.state and run.state.is_final() for run in runs) or time.monotonic() > deadline:
+                return runs
+            time.sleep(0.5)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_night_publishes_what_is_sound(shop: Shop, store: Store) -> None:
+    """Both mugs get their slots filled; the SKU with an unreadable photo is refused and stops nobody."""
+    counts = catalog_nightly(shop.catalog, shop.store, gallery=GALLERY)
+    assert (counts["skus"], counts["done"], counts["refusals"]) == (3, 2, 1)
+    for sku in ("mug-1", "mug-2"):
+        slots = json.loads(store.get(f"catalog/google/{sku}/slots.json"))
+        assert store.head(slots["slots"]["main"][0])
+    assert store.head("catalog/google/broken/slots.json") is None
+    told = artifact("catalog-night")
+    assert told.startswith("# 2 of 3 SKUs have assets")
+    assert f"]({GALLERY}/nights/" in told
+    assert "photos/broken/front.jpg is not a picture" in told.replace("\\", "")
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_second_night_makes_nothing(shop: Shop, store: Store) -> None:
+    """A night that runs again finds everything done and publishes the same objects."""
+    catalog_nightly(shop.catalog, shop.store)
+    published = [(one.key, one.etag) for one in store.list("catalog/")]
+    catalog_nightly(shop.catalog, shop.store)
+    assert [(one.key, one.etag) for one in store.list("catalog/")] == published
+    assert "| assets | 0 | 2 | 0 | 0 |" in artifact("catalog-night")
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_single_sku_leaves_the_others_alone(shop: Shop, store: Store) -> None:
+    """Only the SKU that was asked for is worked on."""
+    counts = single_sku("mug-2", shop.catalog, shop.store)
+    assert (counts["skus"], counts["done"]) == (1, 1)
+    assert list(store.list_prefixes("work/")) == ["work/mug-2/"]
+    assert artifact("single-sku").startswith("# 1 of 1 SKUs have assets")
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_unknown_sku_is_refused(shop: Shop, store: Store) -> None:
+    """A SKU that the catalog lacks is refused with the nearest name, and nothing is made."""
+    with pytest.raises(ConfigInvalid) as caught:
+        single_sku("mug-3", shop.catalog, shop.store)
+    assert str(caught.value) == "SKU 'mug-3' is not in the catalog; did you mean 'mug-2'?"
+    assert list(store.list_prefixes("work/")) == []
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_config_error_is_not_tried_again(tmp_path: Path) -> None:
+    """A catalog file that is not there fails the flow at once: one run of one task, the reason in its state."""
+    state: Any = catalog_nightly(str(tmp_path / "none.yaml"), str(tmp_path), return_state=True)
+    assert state.is_failed()
+    assert f"{tmp_path / 'none.yaml'} cannot be read" in state.message
+    (opened,) = task_runs(state.state_details.flow_run_id, "open")
+    assert opened.run_count == 1
+
+
+@pytest.fixture
+def outage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outage]:
+    """An S3 server whose first connections are dropped: more than boto3's own tries cover, fewer than ours do."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "demokey",
+        "AWS_SECRET_ACCESS_KEY": "demosecret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }.items():
+        monkeypatch.setenv(name, value)
+    proxy = Outage(port, drops=S3_ATTEMPTS + 2)
+    yield proxy
+    proxy.end()
+    server.stop()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_unavailable_store_is_tried_again(
+    outage: Outage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket whose server does not answer at first costs a retry of the task, not the night."""
+    bucket = f"shop-{secrets.token_hex(4)}"
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    shop = a_shop(tmp_path, open_store(f"s3://{bucket}/here", probe=False))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", outage.address)
+    counts = single_sku("mug-1", shop.catalog, shop.store)
+    assert counts["done"] == 1
+    assert outage.over
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted"),
+    [
+        (StorageUnavailable("store", "does not answer"), True),
+        (StorageRefused("store", "forbids"), False),
+        (ConfigInvalid("catalog", "is wrong"), False),
+        (ValueError("a mistake of ours"), False),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(error: ProductshotError, wanted: bool) -> None:
+    """The predicate follows the error's own word; foreign errors are mistakes and are never tried again."""
+    state: Any = Failed(data=error)
+    task: Any = None
+    assert is_retryable(task, task, state) is wanted

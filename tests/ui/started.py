@@ -1,0 +1,112 @@
+"""A started `productshot up` and the small drawn shop that it serves."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from PIL import Image, ImageDraw
+
+START_S = 180
+RUN_S = 400
+CATALOG = """
+catalog: autumn
+scenes: [white-packshot]
+channels: [amazon, google, zalando]
+recipes: {{cutouts: {{model: {model}}}}}
+skus:
+  - {{sku: MUG-RED, noun: mug}}
+  - {{sku: MUG-BLUE, noun: mug}}
+  - {{sku: mug_small, noun: mug}}
+  - {{sku: broken, noun: mug}}
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A started `productshot up`."""
+
+    process: subprocess.Popen[str]
+    store: Path
+    ui: str
+    gallery: str
+
+    def api(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """What the Prefect API answers; urllib's HTTPError for a refusal."""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(f"{self.ui}/api/{path}", data, {"Content-Type": "application/json"})
+        with urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def run(self, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Trigger a deployment as a receiver or the UI does, and wait for its end."""
+        found = patiently(lambda: self.api(f"deployments/name/{deployment}"), START_S)
+        flow_run = self.api(f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+
+        def ended() -> dict[str, Any] | None:
+            now: dict[str, Any] = self.api(f"flow_runs/{flow_run['id']}")
+            return now if now["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+
+        return patiently(ended, RUN_S)
+
+
+def patiently(ask: Callable[[], dict[str, Any] | None], seconds: float) -> dict[str, Any]:
+    """The first answer of `ask`; SQLite under load makes the server answer 503 now and then."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            answer = ask()
+        except (HTTPError, TimeoutError):
+            answer = None
+        if answer is not None:
+            return answer
+        time.sleep(1)
+    raise TimeoutError(f"no answer within {seconds} s")
+
+
+def a_shop(folder: Path) -> tuple[Path, Path]:
+    """A catalog file and a store: two mugs, one whose photo is too small for every slot, one that is no picture."""
+    store = folder / "store"
+    for sku, colour, side in (
+        ("MUG-RED", (176, 42, 48), 1400),
+        ("MUG-BLUE", (40, 84, 160), 1000),
+        ("mug_small", (90, 90, 90), 300),
+    ):
+        place = store / "photos" / sku
+        place.mkdir(parents=True)
+        photo, mask = Image.new("RGB", (side, side), (238, 236, 232)), Image.new("L", (side, side), 0)
+        for picture, fill in ((photo, colour), (mask, 255)):
+            draw = ImageDraw.Draw(picture)
+            u = side / 100
+            draw.ellipse((60 * u, 32 * u, 92 * u, 70 * u), outline=fill, width=round(7 * u))
+            draw.rounded_rectangle((12 * u, 15 * u, 74 * u, 88 * u), 8 * u, fill=fill)
+        photo.save(place / "front.jpg", quality=95)
+        mask.save(place / "front.mask.png")
+    (store / "photos" / "broken").mkdir()
+    (store / "photos" / "broken" / "front_<b>.jpg").write_bytes(b"no picture")
+    model = folder / "never-opened.onnx"  # its digest is in the keys; with masks nobody opens it
+    model.write_bytes(b"")
+    catalog = folder / "catalog.yaml"
+    catalog.write_text(CATALOG.format(model=model), "utf-8")
+    return catalog, store
+
+
+def free_ports() -> int:
+    """A port that is free together with the next one, which the gallery takes."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            try:
+                two.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port

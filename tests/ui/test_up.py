@@ -1,0 +1,121 @@
+"""What a merchandiser sees: runs triggered through the API, pages that show numbers and pictures, a clean end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from started import START_S, Running, patiently
+
+pytestmark = pytest.mark.ui
+SCREENSHOTS = Path(__file__).parents[2] / "out" / "ui"
+PATIENCE_MS = 120_000
+LOADED = "images => images.filter(image => image.complete && image.naturalWidth > 0).length"
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh window of a laptop's size."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    yield context.new_page()
+    context.close()
+
+
+def loaded_pictures(page: Page, source: str, wanted: int) -> int:
+    """How many pictures whose address contains `source` the browser has really decoded; waits for `wanted`."""
+    selector = f'img[src*="{source}"]'
+    page.wait_for_function(
+        "([selector, wanted]) => [...document.querySelectorAll(selector)]"
+        ".filter(image => image.complete && image.naturalWidth > 0).length >= wanted",
+        arg=[selector, wanted],
+    )
+    count: int = page.locator(selector).evaluate_all(LOADED)
+    return count
+
+
+def keep_screenshot(page: Page, name: str) -> None:
+    """Keep a picture of the page for people."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def test_night_completes(running: Running, night: dict[str, Any]) -> None:
+    """A night triggered through the API ends well and publishes both mugs."""
+    assert night["state_type"] == "COMPLETED", night["state"]["message"]
+    for sku in ("MUG-RED", "MUG-BLUE"):
+        slots = json.loads((running.store / "catalog" / "google" / sku / "slots.json").read_text())
+        assert (running.store / slots["slots"]["main"][0]).is_file()
+
+
+def test_flow_run_page(running: Running, night: dict[str, Any], page: Page) -> None:
+    """The flow run's page shows that it completed and the stages as tasks."""
+    page.goto(f"{running.ui}/v2/runs/flow-run/{night['id']}")
+    expect(page.get_by_text("Completed").first).to_be_visible(timeout=PATIENCE_MS)
+    keep_screenshot(page, "flow-run")
+
+
+def test_artifact_page(running: Running, night: dict[str, Any], page: Page) -> None:
+    """The artifact shows the counts in words, and every thumbnail loads through the gallery."""
+    artifact = running.api("artifacts/catalog-night/latest")
+    page.goto(f"{running.ui}/v2/artifacts/artifact/{artifact['id']}")
+    expect(page.get_by_text("2 of 4 SKUs have assets")).to_be_visible(timeout=PATIENCE_MS)
+    thumbs = artifact["data"].count("/thumbs/")
+    assert thumbs > 0
+    assert loaded_pictures(page, "/thumbs/", thumbs) == thumbs
+    expect(page.get_by_text("photos/broken/front_<b>.jpg is not a picture")).to_be_visible()
+    keep_screenshot(page, "artifact")
+
+
+def test_report_page(running: Running, night: dict[str, Any], page: Page) -> None:
+    """The night's report opens through the gallery and all its pictures load."""
+    page.goto(running.gallery)
+    page.get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="SKUs", exact=True)).to_be_visible()
+    pictures = page.locator("img").count()
+    assert pictures > 0
+    assert loaded_pictures(page, "", pictures) == pictures
+    keep_screenshot(page, "report")
+
+
+def test_single_sku_from_the_api(running: Running, night: dict[str, Any]) -> None:
+    """A trigger needs only the SKU; the rest are the deployment's own parameters."""
+    ended = running.run("single-sku/now", {"sku": "MUG-BLUE"})
+    assert ended["state_type"] == "COMPLETED", ended["state"]["message"]
+    assert ended["name"] == "sku-MUG-BLUE"
+    assert running.api("artifacts/single-sku/latest")["data"].startswith("# 1 of 1 SKUs have assets")
+
+
+def test_trigger_without_sku_is_refused(running: Running) -> None:
+    """The server refuses a trigger that names no SKU before any process starts."""
+    deployment = running.api("deployments/name/single-sku/now")
+    with pytest.raises(HTTPError) as caught:
+        running.api(f"deployments/{deployment['id']}/create_flow_run", {"parameters": {"sku": ""}})
+    assert caught.value.code == 409
+    caught.value.close()
+
+
+def test_dead_server_comes_back(running: Running) -> None:
+    """A server that was killed is started again, and the records are still there."""
+    (server,) = (
+        child for child in psutil.Process(running.process.pid).children() if "server" in child.cmdline()
+    )
+    server.kill()
+    psutil.wait_procs([server], timeout=30)
+    assert patiently(lambda: running.api("artifacts/catalog-night/latest"), START_S)["key"] == "catalog-night"
+
+
+def test_sigterm_ends_everything(running: Running) -> None:
+    """SIGTERM ends `up` with code 0 and leaves no process behind. Keep this test last."""
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    assert len(family) >= 2
+    running.process.terminate()
+    assert running.process.wait(60) == 0
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []
