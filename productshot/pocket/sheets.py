@@ -64,7 +64,7 @@ def sample(
 def prompt_sheet(pipeline: StableDiffusionPipeline, path: Path) -> None:
     """Two rows of products and two of the empty scenes."""
     empty = [f"a photo of an empty scene {scene}" for scene in SCENES]
-    contact_sheet(sample(pipeline, (*PROMPTS, *empty)), columns=6, path=path)
+    contact_sheet(sample(pipeline, (*PROMPTS, *empty), steps=12), columns=6, path=path)
 
 
 def control_sheet(
@@ -85,7 +85,7 @@ def control_sheet(
 
     def drawn(control: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
         images = [Image.fromarray(picture) for picture in control]
-        return sample(pipeline, captions, image=images, controlnet_conditioning_scale=scale)
+        return sample(pipeline, captions, steps=12, image=images, controlnet_conditioning_scale=scale)
 
     steered, free, filled = drawn(by_edges, 1.0), drawn(by_edges, 0.0), drawn(by_silhouette, 1.0)
     contact_sheet(np.concatenate([pictures, full, steered, free, filled]), columns=len(pictures), path=path)

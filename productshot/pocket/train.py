@@ -52,9 +52,9 @@ PRESETS = {
     "cpu": Preset(
         vae_widths=vae.CPU_WIDTHS,
         unet_widths=diffusion.CPU_WIDTHS,
-        vae=Budget(samples=48_000, batch=32, peak_lr=3e-3, flat_share=0.4, save_every_s=180.0),
-        diffusion=Budget(samples=80_000, batch=32, peak_lr=8e-4, flat_share=0.55),
-        controlnet=Budget(samples=20_000, batch=32, peak_lr=6e-4, flat_share=0.5),
+        vae=Budget(samples=80_000, batch=32, peak_lr=2e-3, flat_share=0.85, save_every_s=120.0),
+        diffusion=Budget(samples=80_000, batch=32, peak_lr=1e-3, flat_share=0.55, save_every_s=420.0),
+        controlnet=Budget(samples=20_000, batch=32, peak_lr=6e-4, flat_share=0.5, save_every_s=600.0),
     ),
     "gpu": Preset(
         vae_widths=vae.GPU_WIDTHS,
@@ -105,15 +105,16 @@ class VaeTask:
         return list(self.model.parameters())
 
     def loss(self, rng: np.random.Generator, batch: int, progress: float) -> Tensor:
-        """Reconstruction plus 3e-4 times the KL term, both means per element."""
-        crop = 64 if progress < 0.92 else self.drawings.pictures.shape[1]
+        """Reconstruction, 0.5 times the distance to the colour anchor, 3e-4 times the KL term; means per element."""
+        crop = 64 if progress < 0.99 else self.drawings.pictures.shape[1]
         pictures = self.drawings.pictures[: self.drawings.trained]
         x = vae.to_model(vae.random_crops(pictures, rng, batch, crop), self.device)
         with half_precision(self.device):
             posterior = self.model.encode(x).latent_dist
             x_hat = self.model.decode(posterior.sample()).sample
         kl = vae.kl_to_normal(posterior.mean.float(), posterior.logvar.float())
-        return vae.reconstruction_loss(x, x_hat.float()) + 3e-4 * kl
+        anchor = (posterior.mean[:, :3].float() - vae.colour_anchor(x)).abs().mean()
+        return vae.reconstruction_loss(x, x_hat.float()) + 0.5 * anchor + 3e-4 * kl
 
     def after_step(self, step: int) -> None:
         """Nothing."""
