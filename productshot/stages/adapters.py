@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from catalog_schemas import AdapterRecipe, PhotoRecipe, Sku
-from productshot.adapters import TrainingSet, join, make_class_images, train_adapters
+from productshot.adapters.sets import TrainingSet
 from productshot.errors import InputRefused
 from productshot.geometry import Size, fit_inside
 from productshot.keys import digest_json
@@ -62,6 +62,8 @@ def _train(
     decoder: Decoder,
     models: Models,
 ) -> Adapter:
+    from productshot.adapters import join, train_adapters
+
     if not cutouts or not sku.noun:
         raise InputRefused(f"SKU {sku.sku}", "has no usable product photo to learn from", "", "add a photo")
     training_set = TrainingSet(
@@ -104,6 +106,8 @@ def _training_picture(
 
 def _class_images(noun: str, recipe: AdapterRecipe, store: Store, models: Models) -> tuple[Pixels, ...]:
     """The prior-preservation images of a noun, shared by all its SKUs: rendered once, image i with seed i."""
+    from productshot.adapters import make_class_images
+
     if recipe.prior_weight == 0:
         return ()
     made_of = {"base": models.training_digest, "noun": noun, "count": recipe.prior_images}

@@ -60,15 +60,13 @@ def shop(root: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("writes", [0, 1, 4, 6, 9])
+GONE = StorageUnavailable("store", "does not answer", "", "run it again")
+FULL = StorageUnavailable("store", "has no room", "the disk is full", "free some")
+FORBIDDEN = StorageRefused("store", "forbids to write", "", "get the permission")
+
+
 @pytest.mark.parametrize(
-    "error",
-    [
-        StorageUnavailable("store", "does not answer", "", "run it again"),
-        StorageUnavailable("store", "has no room", "the disk is full", "free some"),
-        StorageRefused("store", "forbids to write", "", "get the permission"),
-    ],
-    ids=["gone", "full", "forbidden"],
+    ("writes", "error"), [(0, FORBIDDEN), (1, GONE), (4, FULL), (6, GONE), (9, FULL)], ids=str
 )
 def test_a_failing_store_stops_the_night_and_loses_nothing(
     tmp_path: Path, writes: int, error: StorageUnavailable | StorageRefused
