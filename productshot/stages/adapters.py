@@ -108,7 +108,7 @@ def _class_images(noun: str, recipe: AdapterRecipe, store: Store, models: Models
     """The prior-preservation images of a noun, shared by all its SKUs: rendered once, image i with seed i."""
     from productshot.adapters import make_class_images
 
-    if recipe.prior_weight == 0:
+    if recipe.prior_weight == 0 or recipe.method == "textual-inversion":
         return ()
     made_of = {"base": models.training_digest, "noun": noun, "count": recipe.prior_images}
     folder = f"class-images/{digest_json(made_of)}"

@@ -48,7 +48,7 @@ def test_an_approval_publishes_with_the_next_night(root: Path, store: Store) -> 
     night(root)
     said(store, "approve")
     report = night(root).report
-    assert [len(sku["assets"]) for sku in report["skus"]] == [3, 0]
+    assert [len(sku["assets"]) for sku in report["skus"]] == [1, 0]
     assert [entry["sku"] for entry in pending(store)] == ["vase-2"]
 
 
