@@ -60,34 +60,34 @@ def open_all(catalog: str, store: str) -> tuple[Catalog, Store]:
 
 
 @task(name="plan", **RETRYING)
-def check_plan(catalog: Catalog, store: Store) -> None:
+def check_plan(night: Night) -> None:
     """Refuse a night that would redo more of the catalog than it may."""
-    from productshot.night import Night
     from productshot.plan import plan_night, refuse_large_redo
-    from productshot.progress import silent
     from productshot.review import last_report
 
-    with Night(catalog, store, silent) as night:
-        refuse_large_redo(plan_night(night, last_report(store)), catalog.night.max_invalidated)
+    planned = plan_night(night, last_report(night.ledger.store))
+    refuse_large_redo(planned, night.catalog.night.max_invalidated)
 
 
 @task(name="stage", task_run_name="{step}", **RETRYING)
 def run_step(night: Night, step: str) -> None:
     """One stage for all SKUs of the run; a retry finds what is done."""
-    getattr(night, step)()
     made, adopted = night.ledger.made, night.ledger.adopted
-    get_run_logger().info("%s done; so far %d made, %d found done", step, made.total(), adopted.total())
+    before = made.total(), adopted.total()
+    getattr(night, step)()
+    told = made.total() - before[0], adopted.total() - before[1]
+    get_run_logger().info("%s: %d made, %d found done", step, *told)
 
 
 @task(name="report", **RETRYING)
-def tell(night: Night, began: datetime, gallery: str | None, key: str) -> dict[str, int]:
+def tell(night: Night, night_id: str, began: datetime, gallery: str | None, key: str) -> dict[str, int]:
     """Write the night's report and its artifact; returns the counts."""
     from productshot.report import write_report
-    from productshot.run import new_night_id, utc_now
+    from productshot.run import utc_now
 
-    written = write_report(night, new_night_id(began), began, utc_now())
+    written = write_report(night, night_id, began, utc_now())
     markdown = night_markdown(written.report, written.html_key, gallery)
-    create_markdown_artifact(markdown, key=key, description=f"night {written.report['night']}")
+    create_markdown_artifact(markdown, key=key, description=f"night {night_id}")
     counts: dict[str, int] = written.report["counts"]
     return counts
 
@@ -96,18 +96,19 @@ def run_here(run: Run) -> dict[str, int]:
     """A night's steps as tasks, one after the other, in this process; returns the report's counts."""
     from productshot.night import Night
     from productshot.progress import silent
-    from productshot.run import STEPS, utc_now
+    from productshot.run import STEPS, new_night_id, utc_now
 
     logging.getLogger("productshot").setLevel(logging.INFO)
     began = utc_now()
+    night_id, key = new_night_id(began), "single-sku" if run.sku else "catalog-night"
     catalog, store = open_all(run.catalog, run.store)
     only = None if run.sku is None else [known_sku(catalog, run.sku)]
-    if only is None and not run.redo:
-        check_plan(catalog, store)
     with Night(catalog, store, silent, only) as night:
+        if only is None and not run.redo:
+            check_plan(night)
         for step in STEPS:
             run_step(night, step)
-        return tell(night, began, run.gallery, "catalog-night" if only is None else "single-sku")
+        return tell(night, night_id, began, run.gallery, key)
 
 
 def known_sku(catalog: Catalog, sku: str) -> str:

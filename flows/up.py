@@ -20,7 +20,7 @@ from flows.gallery import open_gallery, port_taken
 from productshot.errors import StorageUnavailable
 from productshot.store import open_store
 
-START_SECONDS = 120
+START_SECONDS = 300
 STOP_SECONDS = 15
 RESTARTS = 5
 """A part that dies more often is not restarted again: something is wrong that a restart does not cure."""

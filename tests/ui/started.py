@@ -10,13 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from PIL import Image, ImageDraw
 
-START_S = 180
-RUN_S = 400
+START_S = 360
+RUN_S = 600
 CATALOG = """
 catalog: autumn
 scenes: [white-packshot]
@@ -55,16 +54,17 @@ class Running:
             now: dict[str, Any] = self.api(f"flow_runs/{flow_run['id']}")
             return now if now["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
 
-        return patiently(ended, RUN_S)
+        done: dict[str, Any] = patiently(ended, RUN_S)
+        return done
 
 
-def patiently(ask: Callable[[], dict[str, Any] | None], seconds: float) -> dict[str, Any]:
-    """The first answer of `ask`; SQLite under load makes the server answer 503 now and then."""
+def patiently(ask: Callable[[], Any], seconds: float) -> Any:
+    """The first answer of `ask` that is not None; a starting server refuses, one under load says 503."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             answer = ask()
-        except (HTTPError, TimeoutError):
+        except OSError:  # urllib's own errors among them
             answer = None
         if answer is not None:
             return answer
