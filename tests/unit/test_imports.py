@@ -5,10 +5,26 @@ Each measurement is a fresh interpreter's own CPU time, the best of three, so a 
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+HOUSE = Path(__file__).parents[2]
+MODELS = ("productshot/adapters/", "productshot/render/", "productshot/pocket/", "productshot/doctor.py")
+DOORS: dict[str, tuple[str, ...]] = {
+    "prefect": (),
+    "flows": ("productshot/cli.py",),
+    "boto3": ("productshot/s3.py",),
+    "rembg": ("productshot/cutout.py",),
+    "torch": MODELS,
+    "diffusers": MODELS,
+    "peft": MODELS,
+    "transformers": MODELS,
+}
 HEAVY = {"torch", "rembg", "boto3", "diffusers", "transformers", "peft", "numba"}
 REPEATS = 3
 
@@ -57,8 +73,29 @@ def test_flows_add_little_to_prefect() -> None:
     assert spent <= 0.3
 
 
-def test_only_flows_know_prefect() -> None:
-    """The library's night runs without Prefect."""
-    code = "import productshot.night, productshot.run, productshot.report\nspent = time.process_time()"
+def test_night_loads_no_model_library() -> None:
+    """What a night needs to know before there is work loads neither torch nor Prefect."""
+    code = "import productshot.night, productshot.plan, productshot.report\nspent = 0"
     loaded, _ = fresh(code, repeats=1)
-    assert "prefect" not in loaded
+    assert loaded & (HEAVY | {"prefect"}) == set()
+
+
+def imports_of(path: Path) -> set[str]:
+    """Top-level names that a source file imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_one_door_each(name: str) -> None:
+    """A heavy library is imported behind its own door only."""
+    sources = sorted((HOUSE / "productshot").rglob("*.py")) + sorted(
+        (HOUSE / "catalog_schemas").rglob("*.py")
+    )
+    found = {path.relative_to(HOUSE).as_posix() for path in sources if name in imports_of(path)}
+    assert {path for path in found if not path.startswith(DOORS[name])} == set()
