@@ -163,7 +163,7 @@ class Night:
         jobs = [job for one in self._usable() for job in self.asset_jobs(one)]
         for outcome in make_assets(jobs, self.catalog.recipes.assets, self.ledger, self.report):
             self._keep(outcome)
-        for one in self.skus.values():
+        for one in self._usable():
             for channel in self._channels():
                 mine = [asset for asset in one.assets if asset.channel == channel.name]
                 by_slot = {slot.name: [a for a in mine if a.slot == slot.name] for slot in channel.slots}

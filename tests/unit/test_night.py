@@ -50,7 +50,7 @@ def test_amazon_main_is_white_large_and_filled(root: Path) -> None:
     """Corners are 255, the product fills at least 85 %, the side is what the product's pixels allow."""
     run(root, channels=["amazon"])
     (file,) = (root / "catalog/amazon/mug-1").glob("main-*.jpg")
-    image = Image.open(file)
+    image = Image.open(io.BytesIO(file.read_bytes()))
     pixels = np.asarray(image)
     rows = np.flatnonzero((pixels < 200).any(axis=(1, 2)))
     assert image.size == (1450, 1450)  # 841 px of product x 1.5 / 0.87
@@ -77,9 +77,9 @@ def test_only_what_hangs_on_a_changed_photo_runs(root: Path) -> None:
         "adapters": 0,
         "renders": 1,
         "gates": 0,
-        "assets": 3,
+        "assets": 1,
     }
-    slots = json.loads((root / "catalog/amazon/mug-1/slots.json").read_text())
+    slots = json.loads((root / "catalog/google/mug-1/slots.json").read_text())
     assert slots["previous"]["main"] != slots["slots"]["main"]
     assert tree_of(root, "catalog/google/vase-2") == before
 
@@ -130,7 +130,7 @@ def test_the_same_file_twice_is_said(root: Path) -> None:
 
 def test_a_product_too_small_for_a_slot_is_a_stated_refusal(root: Path) -> None:
     """Amazon needs 1,000 px; the message has the value, the need and the remedy; Google still gets its file."""
-    put_photo(root, "mug-1", side=700)
+    put_photo(root, "mug-1", side=750)
     report = run(root, channels=ALL_CHANNELS).report["skus"][0]
     assert {asset["channel"] for asset in report["assets"]} == {"google", "zalando"}
     (refusal,) = report["refusals"]
@@ -189,7 +189,7 @@ def test_source_metadata_never_reaches_an_asset(root: Path) -> None:
     run(root)
     for file in (root / "catalog").rglob("*.jpg"):
         assert b"SECRET-DESCRIPTION" not in file.read_bytes()
-        assert not Image.open(file).getexif()
+        assert not Image.open(io.BytesIO(file.read_bytes())).getexif()
 
 
 def test_the_report_escapes_hostile_names(root: Path) -> None:
