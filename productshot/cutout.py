@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,6 +42,8 @@ CUSTOM_MEAN, CUSTOM_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LOOK_PX = 512
 """The coarse map is read at this size at most: no network here sees more."""
 
+SOLVE_PX = 60_000
+"""A matte with more unknown pixels is solved smaller: what a network leaves open is no matter of single pixels."""
 COLOUR_PX = 1024
 """Edge colours are estimated at this size at most; they vary slowly."""
 
@@ -202,8 +206,7 @@ def cut_out(photo: Pixels, session: Session, recipe: Recipe, item: str = "photo"
 
     InputRefused (naming `item`): nothing that looks like a product was found.
     """
-    small = _shrunk(photo, recipe.solve_limit_px)
-    look = _shrunk(small, LOOK_PX)
+    look = _shrunk(photo, min(LOOK_PX, recipe.solve_limit_px))
     coarse = _looked_twice(look, session)
     kept = salient(coarse)
     share = float(kept.mean())
@@ -215,7 +218,9 @@ def cut_out(photo: Pixels, session: Session, recipe: Recipe, item: str = "photo"
             "give a photo of the product alone, or a mask beside it",
         )
     band_px = max(2, round(recipe.band_px_per_1000 * max(look.shape[:2]) / 1000))
-    trimap = _stretched(trimap_of(coarse, kept, band_px), small)
+    trimap = trimap_of(coarse, kept, band_px)
+    small = _shrunk(photo, _solve_side(photo, trimap, recipe.solve_limit_px))
+    trimap = _stretched(trimap, small)
     alpha = enlarged(solved(small, trimap), trimap, small, photo)
     return _finished(photo, alpha, evidence_of(look, coarse, kept))
 
@@ -279,6 +284,13 @@ def _shrunk(photo: Pixels, limit_px: int) -> Pixels:
         return photo
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BOX))
+
+
+def _solve_side(photo: Pixels, trimap: Alpha, limit_px: int) -> int:
+    """The long side in px at which the matte is solved: at most the limit, and SOLVE_PX unknown pixels."""
+    height, width = photo.shape[:2]
+    unknown = max(float((trimap == 0.5).mean()) * height * width, 1.0)
+    return max(64, min(limit_px, int(max(height, width) * (SOLVE_PX / unknown) ** 0.5)))
 
 
 def _stretched(trimap: Alpha, photo: Pixels) -> Alpha:
@@ -382,7 +394,7 @@ def outline_contrast(photo: Pixels, kept: Mask) -> float:
 def solved(photo: Pixels, trimap: Alpha) -> Alpha:
     """The matte (h, w), 0..1, of a photo (h, w, 3) uint8: closed form (Levin et al. 2008) in the unknown band only."""
     from pymatting import estimate_alpha_cf
-    from pymatting.preconditioner.jacobi import jacobi
+    from pymatting.preconditioner.ichol import ichol
 
     known = trimap != 0.5
     if known.all() or not (trimap == 1).any() or not (trimap == 0).any():
@@ -390,13 +402,16 @@ def solved(photo: Pixels, trimap: Alpha) -> Alpha:
     rows, columns = (np.flatnonzero((~known).any(axis)) for axis in (1, 0))
     window = np.s_[max(rows[0] - 2, 0) : rows[-1] + 3, max(columns[0] - 2, 0) : columns[-1] + 3]
     alpha = trimap.copy()
-    alpha[window] = estimate_alpha_cf(
-        photo[window].astype(np.float64) / 255,
-        trimap[window].astype(np.float64),
-        preconditioner=jacobi,
-        laplacian_kwargs={"epsilon": 1e-6},
-        cg_kwargs={"maxiter": 4000, "rtol": 1e-5},
-    )
+    with redirect_stdout(
+        sys.stderr
+    ):  # ichol prints when it has to try a larger shift; stdout belongs to the caller
+        alpha[window] = estimate_alpha_cf(
+            photo[window].astype(np.float64) / 255,
+            trimap[window].astype(np.float64),
+            preconditioner=partial(ichol, shifts=(1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)),
+            laplacian_kwargs={"epsilon": 1e-6},
+            cg_kwargs={"maxiter": 4000, "rtol": 1e-5},
+        )
     return alpha
 
 

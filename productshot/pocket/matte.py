@@ -12,6 +12,7 @@ import argparse
 import copy
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -222,7 +223,7 @@ def batches_of(stock: Stock, recipe: MatteRecipe) -> Iterator[tuple[Tensor, Tens
 
     Drawing costs as much as learning, so each batch comes twice: as drawn, then mirrored with its colours swapped.
     """
-    first = recipe.seed * 10_000_000
+    first = recipe.seed * 1_000_000
     for size, count in recipe.stages:
         composites = Composites(stock, size, first, count // 2)
         for pictures, masks in DataLoader(
@@ -256,15 +257,17 @@ def export(net: MatteNet, path: Path) -> None:
     """Writes the network as ONNX (opset 17, float32, input `input`, output `alpha`)."""
     example = torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE)
     plain = copy.deepcopy(net).eval().to(memory_format=torch.contiguous_format)
-    torch.onnx.export(
-        Exported(plain),
-        (example,),
-        str(path),
-        opset_version=17,
-        dynamo=False,
-        input_names=["input"],
-        output_names=["alpha"],
-    )
+    with warnings.catch_warnings():  # the exporter that needs no onnxscript warns that it is the older one
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            Exported(plain),
+            (example,),
+            str(path),
+            opset_version=17,
+            dynamo=False,
+            input_names=["input"],
+            output_names=["alpha"],
+        )
 
 
 def main() -> None:

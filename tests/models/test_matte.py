@@ -39,6 +39,7 @@ def iou_of(alpha: np.ndarray, mask: np.ndarray) -> float:
     return float((a & b).sum() / (a | b).sum())
 
 
+@pytest.mark.slow
 def test_products_of_the_studio_are_found(session) -> None:
     """Over six drawn shop photos the mean IoU of the cutouts is above 0.8."""
     scores = []
