@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -42,6 +43,15 @@ def build_scheduler() -> DDIMScheduler:
         set_alpha_to_one=False,
         steps_offset=1,
     )
+
+
+def draw_noise(x_0: Tensor, offset: float = 0.15) -> Tensor:
+    """Epsilon like x_0: unit normal, plus `offset` times one normal number for each sample and channel.
+
+    At the last timestep the mean of a smooth latent still shows through plain noise (Lin et al. 2024, section 3.2);
+    a model that reads it there draws every scene grey when it starts from noise alone. The offset hides it.
+    """
+    return torch.randn_like(x_0) + offset * torch.randn_like(x_0[:, :, :1, :1])
 
 
 def add_noise(x_0: Tensor, epsilon: Tensor, alpha_bar: Tensor) -> Tensor:

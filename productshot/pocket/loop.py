@@ -100,7 +100,9 @@ def learning_rate(step: int, budget: Budget) -> float:
 def fit(task: Task, budget: Budget, folder: Path, report: Report, resume: bool = False) -> None:
     """Train until the budget's samples are used; leaves a checkpoint and the export in `folder`."""
     rank, ranks = place_in_group()
-    optimizer = torch.optim.AdamW(task.trained(), lr=budget.peak_lr, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        task.trained(), lr=budget.peak_lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+    )
     step = load_checkpoint(folder, task, optimizer) if resume else 0
     meter = Meter(budget)
     while step < budget.steps:

@@ -53,8 +53,8 @@ PRESETS = {
         vae_widths=vae.CPU_WIDTHS,
         unet_widths=diffusion.CPU_WIDTHS,
         vae=Budget(samples=80_000, batch=32, peak_lr=2e-3, flat_share=0.85, save_every_s=120.0),
-        diffusion=Budget(samples=80_000, batch=32, peak_lr=1e-3, flat_share=0.55, save_every_s=420.0),
-        controlnet=Budget(samples=20_000, batch=32, peak_lr=6e-4, flat_share=0.5, save_every_s=600.0),
+        diffusion=Budget(samples=80_000, batch=16, peak_lr=8e-4, flat_share=0.6, save_every_s=480.0),
+        controlnet=Budget(samples=20_000, batch=16, peak_lr=6e-4, flat_share=0.5, save_every_s=600.0),
     ),
     "gpu": Preset(
         vae_widths=vae.GPU_WIDTHS,
@@ -173,7 +173,7 @@ class DiffusionTask:
         ids[torch.from_numpy(rng.random(batch) < 0.1)] = self.no_text
         x_0 = self.latents[rows].to(self.device, torch.float32)
         t = torch.from_numpy(rng.integers(len(self.alpha_bar), size=batch)).to(self.device)
-        epsilon, alpha_bar = torch.randn_like(x_0), self.alpha_bar[t]
+        epsilon, alpha_bar = diffusion.draw_noise(x_0), self.alpha_bar[t]
         with half_precision(self.device):
             words = self.text(ids.to(self.device)).last_hidden_state
             epsilon_hat = self.unet(diffusion.add_noise(x_0, epsilon, alpha_bar), t, words).sample
@@ -258,7 +258,7 @@ class ControlTask:
         """Weighted epsilon loss of the base model with the ControlNet's residuals added."""
         x_0, control, words = self.batch(rng, batch)
         t = torch.from_numpy(rng.integers(len(self.alpha_bar), size=batch)).to(self.device)
-        epsilon, alpha_bar = torch.randn_like(x_0), self.alpha_bar[t]
+        epsilon, alpha_bar = diffusion.draw_noise(x_0), self.alpha_bar[t]
         x_t = diffusion.add_noise(x_0, epsilon, alpha_bar)
         with half_precision(self.device):
             down, mid = self.net(x_t, t, words, controlnet_cond=control, return_dict=False)
