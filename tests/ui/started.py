@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 import subprocess
 import time
@@ -48,7 +49,11 @@ class Running:
     def run(self, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Trigger a deployment as a receiver or the UI does, and wait for its end."""
         found = patiently(lambda: self.api(f"deployments/name/{deployment}"), START_S)
-        flow_run = self.api(f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+        body = {
+            "parameters": parameters,
+            "idempotency_key": secrets.token_hex(8),
+        }  # asked twice, it runs once
+        flow_run = patiently(lambda: self.api(f"deployments/{found['id']}/create_flow_run", body), START_S)
 
         def ended() -> dict[str, Any] | None:
             now: dict[str, Any] = self.api(f"flow_runs/{flow_run['id']}")
