@@ -189,6 +189,7 @@ def test_missing_file_is_refused(tmp_path) -> None:
 
 def test_import_is_light() -> None:
     """Importing the module loads neither rembg nor what rembg brings."""
-    code = "import sys, productshot.cutout; print([m for m in ('rembg','onnxruntime','numba','scipy') if m in sys.modules])"
+    heavy = ("rembg", "onnxruntime", "numba", "scipy", "PIL")
+    code = f"import sys, productshot.cutout; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
