@@ -28,6 +28,8 @@ from productshot.render.sample import (
 
 SEAM_CELLS = 2
 """Latent cells along the old border that are painted anew, because the VAE saw the filler beside them."""
+STRENGTH = 0.75
+"""How far the continued borders are given up to noise: lower is smoother, 1 forgets their colours (a seam shows)."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def outpaint(base: Base, plate: Plate, target: Size, brief: Brief, control: Pixe
     known = Known(encode_pixels(base, extend(canvas, old)), kept_cells(base, old, SEAM_CELLS))
     steering = conditions_of(base, brief, None if control is None else _lay(control, target, at))
     seed = seed_of(brief.seed, "outpaint", target.width, target.height)
-    painted = decode_pixels(base, sample(base, steering, target, brief.recipe.steps, seed, known))
+    latents = sample(base, steering, target, brief.recipe.steps, seed, known, STRENGTH)
+    painted = decode_pixels(base, latents)
     share = _ramp(old, 2 * SEAM_CELLS * base.cell_px)[..., None]
     rgb = np.rint(canvas * share + painted * (1 - share)).astype(np.uint8)
     product = None if plate.product is None else shifted(plate.product, at.left, at.top)

@@ -32,7 +32,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Known:
-    """Latents that are given, and where: 1 keeps, 0 is painted."""
+    """Latents that are given, and where: 1 keeps, 0 is painted (from these latents where strength is below 1)."""
 
     latents: Tensor  # (1, 4, h/cell, w/cell)
     mask: Tensor  # (1, 1, h/cell, w/cell)
@@ -96,6 +96,11 @@ def to_noise(prediction: str, output: Tensor, x: Tensor, alpha_bar: Tensor) -> T
     return output
 
 
+def add_noise(x0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """x0 at the noise level alpha_bar (Ho et al. 2020, "DDPM", equation 4)."""
+    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
+
+
 def ddim_step(x: Tensor, noise: Tensor, alpha_bar: Tensor, next_alpha_bar: Tensor) -> Tensor:
     """x one timestep cleaner (Song et al. 2021, "DDIM", equation 12 with sigma = 0)."""
     x0 = (x - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
@@ -123,25 +128,33 @@ def predict_noise(base: Base, x: Tensor, t: int, alpha_bar: Tensor, conditions: 
 
 @torch.inference_mode()
 def sample(
-    base: Base, conditions: Conditions, size: Size, steps: int, seed: int, known: Known | None = None
+    base: Base,
+    conditions: Conditions,
+    size: Size,
+    steps: int,
+    seed: int,
+    known: Known | None = None,
+    strength: float = 1.0,
 ) -> Tensor:
     """(1, 4, h/cell, w/cell) latents of a picture of that size in px.
 
     Known latents are put back at every timestep at that timestep's noise (blended latent diffusion, Avrahami
-    et al. 2023) and are exact in the result. OutOfMemory: the device is too small for the size.
+    et al. 2023) and are exact in the result. Below strength 1 the first timesteps are left out and the whole
+    picture starts from known.latents (SDEdit, Meng et al. 2022). OutOfMemory: the size is too large.
     """
     generator = torch.Generator("cpu").manual_seed(seed)
     shape = (1, LATENTS, size.height // base.cell_px, size.width // base.cell_px)
     noise = torch.randn(shape, generator=generator).to(base.device)
     alpha_bars = base.alphas_cumprod.to(base.device)
-    times = timesteps(len(alpha_bars), steps)
+    times = timesteps(len(alpha_bars), steps)[round((1 - strength) * steps) :]
     ends = [alpha_bars[t] for t in times[1:]] + [torch.ones_like(alpha_bars[0])]
     x = noise
+    if known is not None and strength < 1:
+        x = add_noise(known.latents, noise, alpha_bars[times[0]])
     with memory_errors(f"a picture of {size.width}x{size.height} px"):
         for t, next_alpha_bar in zip(times, ends, strict=True):
             predicted = predict_noise(base, x, t, alpha_bars[t], conditions)
             x = ddim_step(x, predicted, alpha_bars[t], next_alpha_bar)
             if known is not None:
-                renoised = next_alpha_bar.sqrt() * known.latents + (1 - next_alpha_bar).sqrt() * noise
-                x = torch.where(known.mask > 0, renoised, x)
+                x = torch.where(known.mask > 0, add_noise(known.latents, noise, next_alpha_bar), x)
     return x

@@ -182,6 +182,15 @@ def test_known_latents_stay_exact(base: Base) -> None:
     assert not torch.isclose(painted[..., 12:, 12:], latents[..., 12:, 12:]).any()
 
 
+def test_a_weak_strength_stays_near_its_start(base: Base) -> None:
+    """With a third of the steps less of the given latents is lost than with all of them."""
+    latents = 3 * torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
+    known = Known(latents, torch.zeros(1, 1, 16, 16))
+    steering = Conditions(encode_text(base, "a mug", ""), None, 1.0, 4.0)
+    whole, weak = (sample(base, steering, Size(SIDE, SIDE), 3, 1, known, strength) for strength in (1, 1 / 3))
+    assert (weak - latents).square().mean() < 0.5 * (whole - latents).square().mean()
+
+
 def test_kept_cells_lie_whole_inside_what_is_known(base: Base) -> None:
     """Known px 6..43: cells 2..10 are whole, one less on each side with a shrink of one."""
     known = np.zeros((SIDE, SIDE), bool)
