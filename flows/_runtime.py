@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from flows.artifact import night_markdown
-from productshot.errors import ConfigInvalid, ProductshotError
+from productshot.errors import ProductshotError
 
 if TYPE_CHECKING:
     from catalog_schemas import Catalog
@@ -94,6 +93,7 @@ def tell(night: Night, night_id: str, began: datetime, gallery: str | None, key:
 
 def run_here(run: Run) -> dict[str, int]:
     """A night's steps as tasks, one after the other, in this process; returns the report's counts."""
+    from productshot.catalog import known_skus
     from productshot.night import Night
     from productshot.progress import silent
     from productshot.run import STEPS, new_night_id, utc_now
@@ -102,19 +102,10 @@ def run_here(run: Run) -> dict[str, int]:
     began = utc_now()
     night_id, key = new_night_id(began), "single-sku" if run.sku else "catalog-night"
     catalog, store = open_all(run.catalog, run.store)
-    only = None if run.sku is None else [known_sku(catalog, run.sku)]
+    only = None if run.sku is None else known_skus(catalog, [run.sku])
     with Night(catalog, store, silent, only) as night:
         if only is None and not run.redo:
             check_plan(night)
         for step in STEPS:
             run_step(night, step)
         return tell(night, night_id, began, run.gallery, key)
-
-
-def known_sku(catalog: Catalog, sku: str) -> str:
-    """The SKU's name when the catalog lists it; ConfigInvalid names the nearest one."""
-    names = [one.sku for one in catalog.skus]
-    if sku not in names:
-        near = get_close_matches(sku, names, n=1, cutoff=0.0)[0]
-        raise ConfigInvalid(f"SKU {sku!r}", "is not in the catalog", "", f"did you mean {near!r}?")
-    return sku

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -159,6 +159,16 @@ def _rows(text: str, path: Path) -> list[dict[str, str]]:
     return [
         {key: value.strip() for key, value in row.items() if key and value and value.strip()} for row in rows
     ]
+
+
+def known_skus(catalog: Catalog, names: Sequence[str]) -> list[str]:
+    """The names, each a SKU of the catalog; ConfigInvalid names the nearest one."""
+    known = [one.sku for one in catalog.skus]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise ConfigInvalid(f"SKU {name!r}", "is not in the catalog", "", f"did you mean {near!r}?")
+    return list(names)
 
 
 def find_slot(channel: str, slot: str) -> tuple[Channel, Slot]:

@@ -184,27 +184,17 @@ def sku(
 
 
 def _run(catalog: Path, store: str, only: str | None, redo: bool, strict: bool, as_json: bool) -> None:
+    from productshot.catalog import known_skus
     from productshot.run import run_night
 
     loaded, opened = _open(catalog, store)
-    chosen = None if only is None else _chosen(loaded, [only])
+    chosen = None if only is None else known_skus(loaded, [only])
     with _progress() as report:
         written = run_night(loaded, opened, report, only=chosen, redo=redo)
     _tell_night(written, opened, as_json)
     counts = written.report["counts"]
     if strict and counts["refusals"] + counts["gate_refusals"]:
         raise typer.Exit(1)
-
-
-def _chosen(catalog: Catalog, names: list[str]) -> list[str]:
-    from difflib import get_close_matches
-
-    known = [one.sku for one in catalog.skus]
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.0)
-            raise ConfigInvalid(f"SKU {name!r}", "is not in the catalog", "", f"did you mean {near[0]!r}?")
-    return names
 
 
 def _tell_night(written: Written, store: Store, as_json: bool) -> None:
@@ -241,10 +231,14 @@ def render(catalog: CatalogFile, store: StoreUrl, skus: ChosenSkus = None, as_js
 
 
 def _stages(catalog: Path, store: str, skus: list[str] | None, steps: tuple[str, ...], as_json: bool) -> None:
+    from productshot.catalog import known_skus
     from productshot.night import Night
 
     loaded, opened = _open(catalog, store)
-    with _progress() as report, Night(loaded, opened, report, _chosen(loaded, skus) if skus else None) as run:
+    with (
+        _progress() as report,
+        Night(loaded, opened, report, known_skus(loaded, skus) if skus else None) as run,
+    ):
         for step in steps:
             getattr(run, step)()
         made = {step: run.ledger.made[step] for step in steps}
@@ -462,7 +456,7 @@ def doctor(
 def up(
     catalog: CatalogFile,
     store: StoreUrl,
-    port: Annotated[int, typer.Option(help="of the Prefect server")] = 4200,
+    port: Annotated[int, typer.Option(help="of the Prefect server; the gallery takes the next one")] = 4200,
     cron: Annotated[str, typer.Option(help="when the nightly run starts, UTC")] = "0 2 * * *",
 ) -> None:
     """Prefect on this machine: server, both deployments (nightly on a cron), until Ctrl-C."""

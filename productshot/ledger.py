@@ -134,7 +134,7 @@ class Ledger:
             kind: as_json(outcome),
         }
         if self.store.create(name, canonical_json(marker), "application/json"):
-            self.made[task.stage] += 1
+            self.made[task.stage] += kind == "record"
         else:
             marker = json.loads(self.store.get(name))
             self.adopted[task.stage] += 1
