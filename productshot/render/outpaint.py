@@ -28,7 +28,7 @@ from productshot.render.sample import (
 
 SEAM_CELLS = 2
 """Latent cells along the old border that are painted anew, because the VAE saw the filler beside them."""
-STRENGTH = 0.75
+STRENGTH = 0.6
 """How far the continued borders are given up to noise: lower is smoother, 1 forgets their colours (a seam shows)."""
 
 
