@@ -20,6 +20,8 @@ from productshot.render.sample import Known, decode_pixels, encode_pixels, sampl
 
 SOLID = 250
 """Alpha from which a pixel is nothing but product."""
+FAINT = 26
+"""Alpha of a tenth: a pixel with less of the product shows none of its colour."""
 HALO_PX_PER_128 = 2
 """How far the VAE smears product colours past the product's edge."""
 
@@ -35,7 +37,8 @@ def paint_around(
     """The scene painted for this product, without it: its place holds a continuation of the surroundings.
 
     cutout: (h, w, 4) uint8 RGBA. ratios: the shapes (width, height) that will be cropped from the plate. The
-    photographed pixels belong into plate.product. ConfigInvalid: the scene has no scene_prompt.
+    photographed pixels belong into plate.product. A scene with control none is painted as the empty place that
+    it is; the others are painted knowing the product. ConfigInvalid: the scene has no scene_prompt.
     """
     if not scene.scene_prompt:
         remedy = "write what the place looks like without a product"
@@ -45,10 +48,11 @@ def paint_around(
     control = control_map(placed, scene.control)
     brief = Brief(scene.scene_prompt, scene.negative_prompt, seed, recipe)
     steering = conditions_of(base, brief, control)
-    latents = sample(base, steering, canvas, recipe.steps, seed, known_product(base, placed))
+    known = None if control is None else known_product(base, placed)
+    latents = sample(base, steering, canvas, recipe.steps, seed, known)
     master = Plate(decode_pixels(base, latents), Box(0, 0, canvas.width, canvas.height), box)
     plate = outpaint(base, master, plate_size(recipe.size_px, ratios, base.step_px), brief, control)
-    return without_product(plate, placed[..., 3])
+    return plate if control is None else without_product(plate, placed[..., 3])
 
 
 def known_product(base: Base, placed: Pixels) -> Known:
@@ -68,6 +72,6 @@ def without_product(plate: Plate, alpha: Pixels) -> Plate:
 
     reach = max(1, round(HALO_PX_PER_128 * plate.master.size.width / 128))
     product = np.zeros(plate.rgb.shape[:2], bool)
-    product[plate.master.top : plate.master.bottom, plate.master.left : plate.master.right] = alpha > 0
+    product[plate.master.top : plate.master.bottom, plate.master.left : plate.master.right] = alpha >= FAINT
     halo = binary_dilation(product, structure=np.ones((3, 3)), iterations=reach)
     return repainted(plate, extend(plate.rgb, ~halo))

@@ -69,10 +69,19 @@ def encode_pixels(base: Base, rgb: Pixels) -> Tensor:
 
 @torch.inference_mode()
 def decode_pixels(base: Base, latents: Tensor) -> Pixels:
-    """The (h, w, 3) uint8 picture of (1, 4, h/cell, w/cell) latents."""
+    """The (h, w, 3) uint8 picture of (1, 4, h/cell, w/cell) latents, its rim mended."""
     x = base.vae.decode(latents / float(base.vae.config.scaling_factor)).sample[0]
     picture = ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy())
+    return without_rim(picture.permute(1, 2, 0).cpu().numpy(), base.cell_px)
+
+
+def without_rim(rgb: Pixels, width_px: int) -> Pixels:
+    """The picture with its outermost pixels replaced by a mirror image of those inside them.
+
+    Convolutions see zeros beyond the border: a painting's last latent cell is a frame of another brightness.
+    """
+    w = width_px
+    return np.pad(rgb[w:-w, w:-w], ((w, w), (w, w), (0, 0)), mode="reflect")
 
 
 def as_control(base: Base, control: Pixels | None) -> Tensor | None:

@@ -22,7 +22,7 @@ from productshot.render import Base, Plate, model_digest, open_base, resolve_mod
 from productshot.render.draw import AdapterWeights, Subject, draw_product, wearing, with_token
 from productshot.render.keep import known_product, paint_around, without_product
 from productshot.render.outpaint import Brief, kept_cells, outpaint
-from productshot.render.sample import Conditions, Known, encode_text, sample, timesteps
+from productshot.render.sample import Conditions, Known, encode_text, sample, timesteps, without_rim
 
 SIDE = 64
 WIDTH = 32
@@ -191,6 +191,14 @@ def test_a_weak_strength_stays_near_its_start(base: Base) -> None:
     assert (weak - latents).square().mean() < 0.5 * (whole - latents).square().mean()
 
 
+def test_the_rim_of_a_painting_mirrors_what_is_inside() -> None:
+    """A frame of two px of another brightness is gone; inside nothing changed."""
+    rgb = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
+    mended = without_rim(rgb, 2)
+    assert (mended[2:-2, 2:-2] == rgb[2:-2, 2:-2]).all()
+    assert (mended[1, 5] == rgb[3, 5]).all() and (mended[0, 5] == rgb[4, 5]).all()
+
+
 def test_kept_cells_lie_whole_inside_what_is_known(base: Base) -> None:
     """Known px 6..43: cells 2..10 are whole, one less on each side with a shrink of one."""
     known = np.zeros((SIDE, SIDE), bool)
@@ -223,6 +231,17 @@ def test_the_product_is_known_only_inside_its_edge(base: Base) -> None:
     placed[16:48, 16:48] = 255
     mask = known_product(base, placed).mask[0, 0]
     assert mask[8].nonzero().flatten().tolist() == list(range(5, 11))
+
+
+def test_without_control_the_empty_place_is_painted(base: Base, recipe: RenderRecipe) -> None:
+    """Control none knows nothing of the product: another product, the same pixels, only its box differs."""
+    other = np.full((30, 90, 4), 255, np.uint8)
+    one, two = (
+        paint_around(base, a_scene(control="none"), cutout, SQUARE, 1, recipe)
+        for cutout in (a_cutout(), other)
+    )
+    assert one.rgb.tobytes() == two.rgb.tobytes()
+    assert one.product != two.product
 
 
 def test_keep_without_a_scene_prompt_is_refused(base: Base, recipe: RenderRecipe) -> None:
