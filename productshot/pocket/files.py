@@ -43,10 +43,11 @@ def list_digests(folder: Path) -> dict[str, str]:
 
 
 def write_digests(folder: Path = WEIGHTS, models: tuple[str, ...] = ("base", "controlnet")) -> None:
-    """Record the released files: rewrites digests.json for the models named."""
+    """Record the released files: rewrites digests.json for the models named and every .onnx file."""
     told = {
         f"{model}/{name}": value for model in models for name, value in list_digests(folder / model).items()
     }
+    told |= {file.name: digest(file) for file in sorted(folder.glob("*.onnx"))}
     (folder / DIGESTS).write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
 
 
