@@ -42,12 +42,12 @@ class AdapterRecipe(Written):
     base: str = Field("pocket", description="pocket, or the path of a diffusers directory")
     token: str = Field("sks", pattern=r"^[a-z]{2,16}$", description="rare token that names the product")
     rank: int = Field(8, ge=1, le=256)
-    steps: int = Field(80, ge=1, le=20_000)
+    steps: int = Field(40, ge=1, le=20_000)
     batch: int = Field(4, ge=1, le=64)
     learning_rate: float = Field(1.0e-3, gt=0, le=1)
     token_learning_rate: float = Field(5.0e-3, ge=0, le=1)
     prior_weight: float = Field(0.2, ge=0, le=10, description="0 leaves prior preservation out")
-    prior_images: int = Field(8, ge=0, le=1_000)
+    prior_images: int = Field(4, ge=0, le=1_000)
     snr_gamma: float | None = Field(5.0, description="min-SNR weighting (Hang et al. 2023); null: none")
     mask_floor: float = Field(0.1, ge=0, le=1, description="loss weight outside the product")
     seed: int = Field(0, ge=0)
@@ -70,12 +70,13 @@ class RenderRecipe(Written):
     guidance_scale: float = Field(4.0, ge=0, le=30)
     control_scale: float = Field(1.0, ge=0, le=2)
     size_px: int = Field(128, ge=64, le=2048, multiple_of=16, description="side of the square master render")
-    tries: int = Field(2, ge=1, le=16, description="seeds tried before a picture counts as refused")
+    tries: int = Field(1, ge=1, le=16, description="seeds tried before a picture counts as refused")
 
 
 class GateRecipe(Written):
     """Limits of the gates; changing one re-judges stored numbers and renders nothing."""
 
+    max_missing: float = Field(0.5, gt=0, le=1, description="share of the product that a picture may lack")
     max_expansion: float = Field(0.15, gt=0, description="growth of the product area, share of the reference")
     max_delta_e: float = Field(
         3.0, gt=0, description="median CIEDE2000 inside the product, keep and packshot"

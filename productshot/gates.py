@@ -29,8 +29,6 @@ INNER_PX = 3
 """Colours are compared this far inside the outline, where no ground mixes in."""
 MIN_REFERENCE_IOU = 0.6
 """Below it the segmentation does not know this product even on a plain ground: in a scene it would guess."""
-MAX_MISSING = 0.5
-"""Share of the product that a picture may lack before it counts as a picture of something else."""
 NO_TOWER = "no image tower ships with pocket yet"
 
 
@@ -124,7 +122,7 @@ def judge(measures: Measures, lane: Lane, limits: GateRecipe) -> Verdict:
     """
     max_delta_e = limits.max_draw_delta_e if lane == "draw" else limits.max_delta_e
     gates = (
-        ("product_missing", MAX_MISSING, "another seed, or a longer trained adapter"),
+        ("product_missing", limits.max_missing, "another seed, or a longer trained adapter"),
         ("object_expansion", limits.max_expansion, "another seed, or a scene with fewer things"),
         ("delta_e", max_delta_e, "another seed, or look whether the photo's colours are right"),
     )

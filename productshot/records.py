@@ -75,6 +75,7 @@ class Render(Record):
     variant: int
     seed: int
     product: Box | None  # in plate px
+    sketch: Box | None = None  # draw: where the control sketch stood, in plate px
     cutout: Cutout
     adapter: str | None  # digest
     master: Box | None = None  # the square first painting inside an outpainted plate; None in a packshot

@@ -9,7 +9,7 @@ import numpy as np
 
 from catalog_schemas import CutoutRecipe, GateRecipe, ReviewPolicy
 from productshot.gates import Comparison, judge, measure_render
-from productshot.geometry import Box, Size, centred, fit_inside
+from productshot.geometry import Box, Size
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
 from productshot.pixels import from_png, lay_alpha, paste, resize
@@ -65,7 +65,7 @@ def _measure(render: Render, ledger: Ledger, models: Models) -> Measures:
 def compared(render: Render, ledger: Ledger) -> Comparison:
     """The picture beside the cutout on plain grey, the master square at COMPARE_PX.
 
-    A drawn picture's product stands anywhere; its reference shows the cutout as placed for the control sketch.
+    A drawn picture's reference shows the cutout where the control sketch stood.
     """
     assert render.master is not None
     plate = from_png(ledger.data(render.sku, "renders", render.digest, "png"))
@@ -75,11 +75,9 @@ def compared(render: Render, ledger: Ledger) -> Comparison:
     canvas = Size(COMPARE_PX, COMPARE_PX)
     picture = resize(np.ascontiguousarray(square), canvas)
     grey = np.full((COMPARE_PX, COMPARE_PX, 3), REFERENCE_GREY, np.uint8)
-    if render.product is None:
-        size = fit_inside(render.cutout.size, Size(COMPARE_PX * 3 // 5, COMPARE_PX * 3 // 5))
-        at = centred(size, canvas)
-    else:
-        at = scaled(render.product, master, COMPARE_PX)
+    stands = render.product or render.sketch
+    assert stands is not None
+    at = scaled(stands, master, COMPARE_PX)
     product = resize(cutout, at.size)
     if render.product is not None:
         picture = paste(product, picture, at)

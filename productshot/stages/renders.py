@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from catalog_schemas import Channel, RenderRecipe, Scene, Sku
+from productshot.geometry import Box
 from productshot.keys import seed_of
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
-from productshot.pixels import from_png, png_bytes, size_of
+from productshot.pixels import Pixels, from_png, png_bytes, size_of
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Adapter, Cutout, Refusal, Render
 
@@ -85,7 +86,7 @@ def render_jobs(
 
 
 def _render(job: RenderJob, task: Task, recipe: RenderRecipe, ledger: Ledger, models: Models) -> Render:
-    common = {
+    common: dict[str, object] = {
         "sku": job.sku.sku,
         "key": task.key,
         "scene": job.scene.name,
@@ -110,6 +111,7 @@ def _render(job: RenderJob, task: Task, recipe: RenderRecipe, ledger: Ledger, mo
         weights = ledger.data(job.sku.sku, "adapters", job.adapter.digest, "safetensors")
         subject = Subject(job.sku.noun, job.adapter.token, AdapterWeights(*split(weights)), cutout)
         plate = draw_product(models.base, job.scene, subject, job.ratios, job.seed, recipe)
+        common["sketch"] = _sketch(job, cutout, plate.master)
     digest = ledger.put_data(job.sku.sku, "renders", png_bytes(plate.rgb), "png", "image/png")
     return Render.model_validate(
         {
@@ -119,4 +121,14 @@ def _render(job: RenderJob, task: Task, recipe: RenderRecipe, ledger: Ledger, mo
             "product": plate.product,
             "master": plate.master,
         }
+    )
+
+
+def _sketch(job: RenderJob, cutout: Pixels, master: Box) -> Box:
+    """Where the scene's placement puts the cutout, in px of the plate around the master."""
+    from productshot.render.control import place
+
+    _, box = place(cutout, job.scene.placement, master.size)
+    return Box(
+        box.left + master.left, box.top + master.top, box.right + master.left, box.bottom + master.top
     )
