@@ -40,7 +40,13 @@ def put_photo(store: Path, sku: str, name: str = "front", **drawn: Any) -> Path:
 def write_catalog(path: Path, skus: list[dict[str, Any]] | None = None, **fields: Any) -> Path:
     """A catalog file with packshots for one channel unless told otherwise: no model is needed for it."""
     default = [{"sku": "mug-1", "noun": "mug"}, {"sku": "vase-2", "noun": "vase"}]
-    data = {"catalog": "test", "scenes": ["white-packshot"], "channels": ["google"], "skus": skus or default, **fields}
+    data = {
+        "catalog": "test",
+        "scenes": ["white-packshot"],
+        "channels": ["google"],
+        "skus": skus or default,
+        **fields,
+    }
     path.write_text(yaml.safe_dump(data), "utf-8")
     return path
 

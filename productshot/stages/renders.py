@@ -129,6 +129,4 @@ def _sketch(job: RenderJob, cutout: Pixels, master: Box) -> Box:
     from productshot.render.control import place
 
     _, box = place(cutout, job.scene.placement, master.size)
-    return Box(
-        box.left + master.left, box.top + master.top, box.right + master.left, box.bottom + master.top
-    )
+    return Box(box.left + master.left, box.top + master.top, box.right + master.left, box.bottom + master.top)

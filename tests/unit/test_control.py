@@ -30,7 +30,12 @@ def test_edges_lie_on_the_outline_and_nowhere_else() -> None:
     found = edges(a_card()) > 0
     assert not found[19:45, 19:45].any()
     assert not found[:14].any() and not found[50:].any()
-    assert found[14:18, 30].any() and found[46:50, 30].any() and found[30, 14:18].any() and found[30, 46:50].any()
+    assert (
+        found[14:18, 30].any()
+        and found[46:50, 30].any()
+        and found[30, 14:18].any()
+        and found[30, 46:50].any()
+    )
 
 
 def test_a_grey_product_on_grey_still_has_an_outline() -> None:

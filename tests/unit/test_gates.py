@@ -30,7 +30,9 @@ def a_square(left: int, top: int, right: int, bottom: int, size: int = 100) -> P
     return alpha
 
 
-def a_picture(alpha: Pixels, colour: tuple[int, int, int] = RED, ground: tuple[int, int, int] = GREY) -> Pixels:
+def a_picture(
+    alpha: Pixels, colour: tuple[int, int, int] = RED, ground: tuple[int, int, int] = GREY
+) -> Pixels:
     """The alpha's shape in one colour on a plain ground."""
     return np.where(alpha[..., None] > 0, np.uint8(colour), np.uint8(ground))
 
