@@ -20,7 +20,7 @@ def start(root: Path) -> subprocess.Popen[bytes]:
         root.parent / "catalog.yaml", skus=[{"sku": f"mug-{n}", "noun": "mug"} for n in range(4)]
     )
     return subprocess.Popen(
-        [*COMMAND, catalog, "--store", root], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [*COMMAND, catalog, "--store", root], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 
 
