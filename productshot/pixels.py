@@ -42,13 +42,13 @@ def paste(rgba: Pixels, ground: Pixels, at: Box) -> Pixels:
     return out
 
 
-def lay_alpha(alpha: Pixels, canvas: Size, at: Box) -> Pixels:
-    """The (h, w) alpha laid on an empty canvas at the box; what overhangs is cut."""
-    out = np.zeros((canvas.height, canvas.width), np.uint8)
+def lay(pixels: Pixels, canvas: Size, at: Box) -> Pixels:
+    """The (h, w) alpha or (h, w, 4) RGBA on an empty canvas at the box; what overhangs is cut."""
+    out = np.zeros((canvas.height, canvas.width, *pixels.shape[2:]), np.uint8)
     left, top = max(at.left, 0), max(at.top, 0)
     right, bottom = min(at.right, canvas.width), min(at.bottom, canvas.height)
     if left < right and top < bottom:
-        out[top:bottom, left:right] = alpha[top - at.top : bottom - at.top, left - at.left : right - at.left]
+        out[top:bottom, left:right] = pixels[top - at.top : bottom - at.top, left - at.left : right - at.left]
     return out
 
 

@@ -18,7 +18,7 @@ from catalog_schemas import AssetRecipe, Shadow, Slot
 from productshot.assets.ground import Window, add_grain, cast_shadow, enlarge
 from productshot.errors import GateRefused
 from productshot.geometry import Box, Size
-from productshot.pixels import Pixels, lay_alpha, paste, size_of
+from productshot.pixels import Pixels, lay, paste, size_of
 
 DEFAULT_FILL = 0.85
 """Share of the frame for a packshot in a slot that names none."""
@@ -65,7 +65,7 @@ def packshot(cutout: Pixels, slot: Slot, recipe: AssetRecipe, item: str, place: 
     top = _middle(frame.height, solid.size.height * scale) - solid.top * scale
     layer, at = _resampled(cutout, scale, left, top)
     rgb = paste(layer, np.full((frame.height, frame.width, 3), 255, np.uint8), at)
-    matte = lay_alpha(layer[..., 3], frame, at)
+    matte = lay(layer[..., 3], frame, at)
     return Composed(rgb, matte, scale, product_box(matte))
 
 
@@ -105,7 +105,7 @@ def scene_picture(
     left = ((product.left + product.right) / 2 - window[0]) * zoom - has.width * scale / 2
     top = (product.bottom - window[1]) * zoom - has.height * scale
     layer, at = _resampled(cutout, scale, left, top)
-    matte = lay_alpha(layer[..., 3], size, at)
+    matte = lay(layer[..., 3], size, at)
     stands = product_box(matte)
     ground = enlarge(plate, window, size)
     if stands:

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 
 from catalog_schemas.scene import Placement
 from productshot.geometry import Box, Size, fit_inside, stand_on
-from productshot.pixels import Pixels, paste, resize, size_of
+from productshot.pixels import Pixels, lay, paste, resize, size_of
 
 Control = Literal["silhouette", "edges", "none"]
 GREY = 128
@@ -30,16 +30,6 @@ def place(rgba: Pixels, placement: Placement, canvas: Size) -> tuple[Pixels, Box
     small = resize(rgba, fit_inside(size_of(rgba), room))
     box = stand_on(size_of(small), canvas, placement.centre_x, placement.ground_y)
     return lay(small, canvas, box), box
-
-
-def lay(rgba: Pixels, canvas: Size, at: Box) -> Pixels:
-    """The RGBA on a transparent canvas at the box; what overhangs is cut."""
-    out = np.zeros((canvas.height, canvas.width, 4), np.uint8)
-    left, top = max(at.left, 0), max(at.top, 0)
-    right, bottom = min(at.right, canvas.width), min(at.bottom, canvas.height)
-    if left < right and top < bottom:
-        out[top:bottom, left:right] = rgba[top - at.top : bottom - at.top, left - at.left : right - at.left]
-    return out
 
 
 def silhouette(placed: Pixels) -> Pixels:

@@ -12,7 +12,7 @@ from productshot.keys import digest_json
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
 from productshot.photos import Decoder
-from productshot.pixels import Pixels, from_png, lay_alpha, png_bytes, resize, size_of
+from productshot.pixels import Pixels, from_png, lay, png_bytes, resize, size_of
 from productshot.progress import Progress, ReportProgress, silent
 from productshot.records import Adapter, Cutout, Refusal
 from productshot.store import Store
@@ -97,7 +97,7 @@ def _training_picture(
     photo = cutout.photo
     rgb = decoder.pixels(ledger.verified(photo.key, photo.digest), photo.key, photo_recipe).rgb
     cut = from_png(ledger.data(cutout.sku, "cutouts", cutout.digest, "png"))
-    alpha = lay_alpha(cut[..., 3], size_of(rgb), cutout.box)
+    alpha = lay(cut[..., 3], size_of(rgb), cutout.box)
     small = fit_inside(size_of(rgb), Size(TRAINING_SIDE_PX, TRAINING_SIDE_PX))
     if small.width >= rgb.shape[1]:
         return rgb, alpha

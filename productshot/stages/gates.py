@@ -12,7 +12,7 @@ from productshot.gates import Comparison, judge, measure_render
 from productshot.geometry import Box, Size
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
-from productshot.pixels import from_png, lay_alpha, paste, resize
+from productshot.pixels import from_png, lay, paste, resize
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Measures, Refusal, Render, Verdict
 
@@ -81,7 +81,7 @@ def compared(render: Render, ledger: Ledger) -> Comparison:
     product = resize(cutout, at.size)
     if render.product is not None:
         picture = paste(product, picture, at)
-    return Comparison(picture, paste(product, grey, at), lay_alpha(product[..., 3], canvas, at))
+    return Comparison(picture, paste(product, grey, at), lay(product[..., 3], canvas, at))
 
 
 def scaled(box: Box, frame: Box, width: int) -> Box:

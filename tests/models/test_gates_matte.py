@@ -9,7 +9,7 @@ from catalog_schemas.recipes import GateRecipe
 from productshot.cutout import coarse_alpha, open_session
 from productshot.gates import Comparison, judge, measure_render
 from productshot.geometry import Box, Size, fit_inside
-from productshot.pixels import Pixels, lay_alpha, paste, resize, size_of
+from productshot.pixels import Pixels, lay, paste, resize, size_of
 from productshot.pocket.studio import draw, frame_product, random_product, random_view
 from productshot.records import Verdict
 
@@ -39,7 +39,7 @@ def verdict_of(picture: Pixels, product: Pixels, at: Box) -> Verdict:
     """What the gates say of a keep picture with the product at that box."""
     session = open_session("pocket-matte")
     reference = paste(product, np.full((SIDE, SIDE, 3), 128, np.uint8), at)
-    seen = Comparison(picture, reference, lay_alpha(product[..., 3], CANVAS, at))
+    seen = Comparison(picture, reference, lay(product[..., 3], CANVAS, at))
     measures = measure_render("key", "keep", seen, lambda rgb: coarse_alpha(rgb, session))
     return judge(measures, "keep", GateRecipe())
 
