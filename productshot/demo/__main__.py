@@ -12,9 +12,9 @@ HERE = Path(__file__).parent
 SIDE_PX = 1_200
 VIEWS = 4
 PRODUCTS = {
-    "backpack-teal": ProductSpec("backpack", "teal", "orange", "plain", "matte", False, 7),
-    "mug-striped": ProductSpec("mug", "red", "white", "striped", "glossy", False, 3),
-    "vase-blue": ProductSpec("vase", "blue", "white", "dotted", "glossy", False, 11),
+    "backpack-teal": ProductSpec("backpack", "teal", "orange", "plain", "matte", "none", 7),
+    "mug-striped": ProductSpec("mug", "red", "white", "striped", "glossy", "none", 3),
+    "vase-blue": ProductSpec("vase", "blue", "white", "dotted", "glossy", "none", 11),
 }
 
 

@@ -38,14 +38,29 @@ from productshot.pocket.textures import (
     FABRIC,
     GREY,
     ROOM,
+    TILES,
     WHITE,
     backdrop,
     chance,
     ground,
     ground_end,
+    noise,
 )  # fmt: skip
 
 MISS = 1e9
+MATTE, GLOSSY, STEEL, GLASS, CLOTH = range(5)
+NO_MARK, LABEL, PRINT = range(3)
+LETTERS = np.array([
+    [14, 17, 17, 31, 17, 17, 17], [30, 17, 17, 30, 17, 17, 30], [14, 17, 16, 16, 16, 17, 14],
+    [30, 17, 17, 17, 17, 17, 30], [31, 16, 16, 30, 16, 16, 31], [31, 16, 16, 30, 16, 16, 16],
+    [14, 17, 16, 23, 17, 17, 15], [17, 17, 17, 31, 17, 17, 17], [14, 4, 4, 4, 4, 4, 14],
+    [17, 18, 20, 24, 20, 18, 17], [16, 16, 16, 16, 16, 16, 31], [17, 27, 21, 21, 17, 17, 17],
+    [17, 17, 25, 21, 19, 17, 17], [14, 17, 17, 17, 17, 17, 14], [30, 17, 17, 30, 16, 16, 16],
+    [30, 17, 17, 30, 20, 18, 17], [15, 16, 16, 14, 1, 1, 30], [31, 4, 4, 4, 4, 4, 4],
+    [17, 17, 17, 17, 17, 17, 14], [17, 17, 17, 17, 17, 10, 4], [17, 17, 17, 21, 21, 21, 10],
+    [17, 17, 10, 4, 10, 17, 17], [17, 17, 17, 10, 4, 4, 4], [31, 1, 2, 4, 8, 16, 31],
+])  # fmt: skip
+"""Capitals of the lettering, five bits wide and seven rows high: the classic 5 x 7 dot matrix."""
 Vector = tuple[float, float, float]
 Row = NDArray[np.float64]
 
@@ -88,7 +103,7 @@ class Stage(NamedTuple):
     looks: Row
     """(n, 7): pattern, material, radius, is round, cells a unit, upright stripes, seed."""
     labels: Row
-    """(n, 4): low, high, half width (0: none), radius."""
+    """(n, 6): low, high, half width (0: none), radius, NO_MARK, LABEL or PRINT, letters of its word."""
     paints: Row
     """(n, 2, 3): colour and second colour."""
 
@@ -226,16 +241,29 @@ def pattern_share(look: Row, p: Vector, n: Vector) -> float:
 
 
 @njit(fastmath=True)
-def label_tone(label: Row, is_round: bool, seed: int, p: Vector, n: Vector) -> float:
-    """Brightness of the paper label at a point: -1 outside it, else paper or ink."""
+def is_inked(u: float, v: float, count: int, seed: int) -> bool:
+    """Whether a random word of `count` capitals, laid over 0..1 x 0..1, has ink at (u, v)."""
+    if not (0.0 <= u < 1.0 and 0.0 <= v < 1.0):
+        return False
+    place = u * count
+    letter = int(chance(int(place), 3, seed) * (LETTERS.shape[0] - 0.001))
+    column, row = int((place - math.floor(place)) * 6.0), int((1.0 - v) * 7.0)
+    return column < 5 and (LETTERS[letter, min(row, 6)] >> (4 - column)) & 1 == 1
+
+
+@njit(fastmath=True)
+def mark_tone(label: Row, is_round: bool, seed: int, p: Vector, n: Vector) -> float:
+    """Brightness of label or print at a point: -1 outside it, else paper or ink (0.08)."""
     if label[2] <= 0.0 or p[2] <= 0.0 or n[2] < 0.25 or p[1] < label[0] or p[1] > label[1]:
         return -1.0
     s = math.atan2(p[0], p[2]) * label[3] if is_round else p[0]
     if abs(s) > label[2]:
         return -1.0
     u, v = 0.5 + 0.5 * s / label[2], (p[1] - label[0]) / (label[1] - label[0])
+    if label[4] == PRINT:
+        return 0.08 if is_inked(u, v, int(label[5]), seed) else -1.0
     if v > 0.6:
-        ink = 0.16 < u < 0.84 and 0.68 < v < 0.86 and chance(int(u * 11.0), 3, seed) < 0.8
+        ink = is_inked((u - 0.1) / 0.8, (v - 0.66) / 0.24, int(label[5]), seed)
     else:
         row = math.floor(v * 8.0)
         right = 0.6 + 0.3 * chance(int(row), 9, seed)
@@ -269,11 +297,17 @@ def surface_colour(stage: Stage, i: int, part: int, p: Vector, n: Vector) -> tup
     """Base colour and finish (a part) of a point of product i."""
     look = stage.looks[i]
     if part == BODY:
-        tone = label_tone(stage.labels[i], look[3] > 0.5, int(look[6]), p, n)
+        tone = mark_tone(stage.labels[i], look[3] > 0.5, int(look[6]), p, n)
+        if tone >= 0.0 and stage.labels[i, 4] == PRINT:
+            return paint(BODY, 1.0, stage.paints[i]), BODY
         if tone >= 0.0:
             return (tone, tone * 0.98, tone * 0.93), LIGHT
     patterned = pattern_share(look, p, n) if part in (BODY, GLOW) else 0.0
-    return paint(part, patterned, stage.paints[i]), part
+    r, g, b = paint(part, patterned, stage.paints[i])
+    if part in (BODY, ACCENT) and int(look[1]) == CLOTH:
+        weave = 0.82 + 0.36 * noise(p[0] * 55.0 + p[2] * 20.0, p[1] * 55.0, int(look[6]))
+        return (r * weave, g * weave, b * weave), part
+    return (r, g, b), part
 
 
 @njit(fastmath=True)
@@ -307,11 +341,14 @@ def lit(
     if finish == GLOW:
         glow = (base[0] * 0.75 + 0.012, base[1] * 0.7 + 0.009, base[2] * 0.58 + 0.004)
         return along(glow, colour, 0.5)
-    if finish == INSIDE or (material == 0 and finish != METAL):
+    if finish == INSIDE or (material == MATTE and finish != METAL):
         return colour
+    if material == CLOTH and finish != METAL and finish != DARK:
+        nap = 0.45 * (1.0 - min(1.0, max(0.0, -dot(d, n)))) ** 2 * occlusion
+        return along(colour, times(base, lights.sky), nap)
     bounce = -2.0 * dot(d, n)
     seen = mirrored(lights, along(d, n, bounce))
-    if finish == METAL or (material == 2 and finish != LIGHT and finish != DARK):
+    if finish == METAL or (material == STEEL and finish != LIGHT and finish != DARK):
         k = 0.75 * (0.3 + 0.7 * occlusion)
         tint = (base[0] + 0.1, base[1] + 0.1, base[2] + 0.1)
         return along(along((0.0, 0.0, 0.0), colour, 0.25), times(seen, tint), k)
@@ -392,7 +429,7 @@ def scene_colour(stage: Stage, lights: Lights, o: Vector, d: Vector, pixel: floa
         dim = sweep_dim(scene, e)
         return times((r * dim, g * dim, b * dim), light), reach
     r, g, b = backdrop(scene, d[0] / max(0.05, -d[2]), e, x, y, pixel * reach, seed)
-    if scene in (BRICK, CONCRETE, ROOM):
+    if scene in (BRICK, CONCRETE, ROOM, TILES):
         k = 0.6 * max(0.0, lights.towards[2]) * lights.sun[1] + lights.sky[1] + 0.12
         k *= 0.7 + 0.3 * ease(0.0, 0.35, y)
         return (r * k, g * k, b * k), reach
@@ -431,6 +468,22 @@ def product_colour(stage: Stage, lights: Lights, i: int, part: int, at: Vector, 
 
 
 @njit(fastmath=True)
+def glass_colour(stage: Stage, lights: Lights, i: int, at: Vector, d: Vector, pixel: float) -> Vector:
+    """Colour of tinted glass: the scene behind it, bent and dyed, under the reflections of its front."""
+    place = stage.places[i]
+    p = to_product(at, place)
+    n = turn_back(facing(stage.kinds[i], stage.proportions[i], p), place)
+    base, _finish = surface_colour(stage, i, BODY, p, turn(n, place))
+    front = min(1.0, max(0.0, -dot(d, n)))
+    behind, _t = scene_colour(stage, lights, at, unit(along(d, n, -0.25)), pixel)
+    dye = (0.12 + 0.88 * base[0], 0.12 + 0.88 * base[1], 0.12 + 0.88 * base[2])
+    body = along(times(behind, dye), times(base, lights.sky), 0.35)
+    thick = 0.5 + 0.5 * ease(0.1, 0.6, front)
+    seen = mirrored(lights, along(d, n, 2.0 * front))
+    return along((body[0] * thick, body[1] * thick, body[2] * thick), seen, 0.06 + 0.6 * (1.0 - front) ** 4)
+
+
+@njit(fastmath=True)
 def see(
     stage: Stage, lights: Lights, camera: Camera, x: float, y: float, pixel: float
 ) -> tuple[Vector, float, int]:
@@ -438,6 +491,8 @@ def see(
     u, v = (x - camera.centre_x) * camera.pixel, (camera.centre_y - y) * camera.pixel
     d = unit(along(along(camera.forward, camera.right, u), camera.up, v))
     t, i, part = look(stage, camera.position, d, pixel)
+    if i >= 0 and part in (BODY, INSIDE) and int(stage.looks[i, 1]) == GLASS:
+        return glass_colour(stage, lights, i, along(camera.position, d, t), d, pixel), t, 64 * i + part
     if i >= 0:
         return product_colour(stage, lights, i, part, along(camera.position, d, t), d), t, 64 * i + part
     colour, t = scene_colour(stage, lights, camera.position, d, pixel)

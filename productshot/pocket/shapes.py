@@ -18,8 +18,11 @@ Hit = tuple[float, int]
 
 NOUNS: tuple[str, ...] = (
     "vase", "teapot", "bowl", "backpack", "toy", "candle", "sneaker", "mug",
-    "bottle", "can", "bag", "lamp", "box", "ball", "book",
+    "bottle", "can", "bag", "lamp", "box", "ball", "book", "clock",
 )  # fmt: skip
+DISTRACTORS: tuple[str, ...] = ("tray", "hand")
+"""What stands in shop photos beside a product and is never one itself."""
+KINDS: tuple[str, ...] = NOUNS + DISTRACTORS
 ROUND_NOUNS = frozenset({"vase", "teapot", "bowl", "candle", "mug", "bottle", "can", "lamp", "ball"})
 
 BODY, ACCENT, LIGHT, DARK, METAL, FLAME, INSIDE, GLOW, ORANGE, CARD = range(10)
@@ -468,8 +471,80 @@ def book(x: float, y: float, z: float, q: Row) -> Hit:
 
 
 @njit(fastmath=True)
+def clock(x: float, y: float, z: float, q: Row) -> Hit:
+    """An alarm clock that looks to +z: round case, face with hands, two bells, two feet."""
+    s, radius, half = abs(x), 0.33 + 0.05 * q[0], 0.1 + 0.05 * q[1]
+    middle = 0.08 + radius
+    v = y - middle
+    d, part = drum(x, z, v, radius, half, 0.04), BODY
+    r = hypot2(x, v)
+    if z > 0.0 and r < radius - 0.05:
+        part = clock_face(x, v, r, radius - 0.05, q)
+    bell = max(ellipsoid(s - 0.21, v - radius - 0.05, z, 0.15, 0.11, 0.11), radius * 0.98 - r)
+    if bell < d:
+        d, part = bell, METAL if q[4] > 0.5 else ACCENT
+    foot = rod(s, y, z, 0.17, 0.15, 0.0, 0.27, 0.03, 0.0, 0.03, 0.035)
+    grip = ring(x, v - radius - 0.12, z, 0.11, 0.09, 0.016)
+    grip = max(grip, radius + 0.1 - v)
+    if min(foot, grip) < d:
+        d, part = min(foot, grip), METAL
+    return d, part
+
+
+@njit(fastmath=True)
+def clock_face(x: float, v: float, r: float, radius: float, q: Row) -> int:
+    """The part of a clock's face at (x, v) from its middle: pale, with twelve marks and two dark hands."""
+    angle = math.atan2(x, v)
+    hour, minute = 6.2832 * q[2], 6.2832 * q[3]
+    for way, length, width in ((hour, 0.55 * radius, 0.026), (minute, 0.8 * radius, 0.018)):
+        forward = x * math.sin(way) + v * math.cos(way)
+        aside = abs(x * math.cos(way) - v * math.sin(way))
+        if -0.04 < forward < length and aside < width:
+            return DARK
+    mark = angle * 1.90986 - math.floor(angle * 1.90986 + 0.5)
+    if 0.8 * radius < r < 0.93 * radius and abs(mark) < 0.1:
+        return DARK
+    return LIGHT
+
+
+@njit(fastmath=True)
+def tray(x: float, y: float, z: float, q: Row) -> Hit:
+    """A round or square tray with a low rim."""
+    a, b = 0.5 + 0.1 * q[0], 0.44 + 0.1 * q[1]
+    if q[2] > 0.5:
+        outer = drum(x, y - 0.02, z, a, 0.02, 0.008)
+        inner = drum(x, y - 0.04, z, a - 0.03, 0.025, 0.004)
+    else:
+        outer = cuboid(x, y - 0.02, z, a, 0.02, b, 0.01)
+        inner = cuboid(x, y - 0.04, z, a - 0.03, 0.025, b - 0.03, 0.01)
+    return max(outer, -inner), BODY
+
+
+@njit(fastmath=True)
+def hand(x: float, y: float, z: float, q: Row) -> Hit:
+    """A forearm that comes from +x, with a palm, four fingers and a thumb towards -x."""
+    palm_x, palm_y = 0.02 - 0.1 * q[0], 0.3 + 0.15 * q[1]
+    sleeve = rod(x, y, z, 0.6, 0.14, -0.1, 0.42, 0.2, -0.06, 0.13, 0.12)
+    d = rod(x, y, z, 0.6, 0.14, -0.1, palm_x + 0.1, palm_y - 0.02, 0.0, 0.095, 0.07)
+    d = smooth_min(d, ellipsoid(x - palm_x, y - palm_y, z, 0.15, 0.075, 0.11), 0.08)
+    curl = 0.05 + 0.18 * q[2]
+    for k in range(4):
+        side = -0.09 + 0.06 * k
+        reach = palm_x - 0.3 - 0.03 * (k in (1, 2))
+        finger = rod(
+            x, y, z, palm_x - 0.08, palm_y + 0.01, side, reach, palm_y - curl, side * 1.15, 0.034, 0.026
+        )
+        d = smooth_min(d, finger, 0.02)
+    thumb = rod(x, y, z, palm_x + 0.02, palm_y, 0.09, palm_x - 0.15, palm_y - 0.03, 0.2, 0.038, 0.03)
+    d = smooth_min(d, thumb, 0.03)
+    if q[3] > 0.4 and sleeve < d:
+        return sleeve, ACCENT
+    return d, BODY
+
+
+@njit(fastmath=True)
 def distance(kind: int, x: float, y: float, z: float, q: Row) -> Hit:
-    """Distance (units of product space) and part of product `kind` (an index into NOUNS) at a point."""
+    """Distance (units of product space) and part of product `kind` (an index into KINDS) at a point."""
     if kind == 0:
         return vase(x, y, z, q)
     if kind == 1:
@@ -498,7 +573,13 @@ def distance(kind: int, x: float, y: float, z: float, q: Row) -> Hit:
         return box(x, y, z, q)
     if kind == 13:
         return ball(x, y, z, q)
-    return book(x, y, z, q)
+    if kind == 14:
+        return book(x, y, z, q)
+    if kind == 15:
+        return clock(x, y, z, q)
+    if kind == 16:
+        return tray(x, y, z, q)
+    return hand(x, y, z, q)
 
 
 @njit(cache=True, fastmath=True)
@@ -521,4 +602,4 @@ def measure_box(kind: int, q: Row) -> Row:
 
 def proportions(noun: str, shape_seed: int) -> NDArray[np.float64]:
     """Eight random proportions in 0..1, the same for the same noun and seed."""
-    return np.random.default_rng([NOUNS.index(noun), shape_seed]).random(8)
+    return np.random.default_rng([KINDS.index(noun), shape_seed]).random(8)

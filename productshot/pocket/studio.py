@@ -26,10 +26,19 @@ PALETTE: dict[str, tuple[int, int, int]] = {
     "teal": (20, 155, 155), "blue": (35, 80, 195), "purple": (120, 55, 165), "pink": (245, 130, 175),
     "white": (238, 238, 236), "black": (32, 32, 36), "brown": (120, 74, 42), "grey": (128, 130, 134),
 }  # fmt: skip
+SKINS: dict[str, tuple[int, int, int]] = {
+    "skin-pale": (232, 190, 165), "skin-tan": (190, 135, 100), "skin-dark": (105, 68, 50),
+}  # fmt: skip
 COLOURS: tuple[str, ...] = tuple(PALETTE)
 PATTERNS: tuple[str, ...] = ("plain", "striped", "dotted", "checkered")
-MATERIALS: tuple[str, ...] = ("matte", "glossy", "metal")
+MATERIALS: tuple[str, ...] = ("matte", "glossy", "metal", "glass", "fabric")
+TOLD_MATERIALS = frozenset({"metal", "glass"})
+"""What captions name."""
+MARKS: tuple[str, ...] = ("none", "label", "print")
 LABELLED_NOUNS = frozenset({"bottle", "can", "box", "candle", "book"})
+PRINTED_NOUNS = frozenset({"mug", "bag", "backpack", "box", "can", "bowl", "vase", "ball"})
+GLASS_NOUNS = frozenset({"vase", "bowl", "bottle", "mug", "candle"})
+FABRIC_NOUNS = frozenset({"backpack", "bag", "sneaker", "toy", "ball"})
 HOUSEHOLD: tuple[str, ...] = ("vase", "bowl", "candle", "mug", "bottle", "lamp", "box", "book")
 SHOP_SCENES: tuple[str, ...] = (
     "on a wooden table", "on a marble counter", "on a grey studio sweep", "on a white studio sweep",
@@ -47,8 +56,19 @@ SCENE_LIGHT: dict[str, tuple[float, tuple[float, float, float]]] = {
     "on a grey studio sweep": (0.85, (0.55, 0.55, 0.55)),
     "on a white studio sweep": (0.6, (0.68, 0.68, 0.68)),
     "in a sunny room": (1.05, (0.5, 0.46, 0.4)),
+    "by a swimming pool": (1.05, (0.46, 0.54, 0.6)),
+    "in an autumn forest": (0.85, (0.56, 0.48, 0.38)),
+    "in a tiled bathroom": (0.7, (0.58, 0.61, 0.63)),
 }
-SUNLIT = frozenset({"on a sandy beach", "on green grass", "in a sunny room"})
+SUNLIT = frozenset({"on a sandy beach", "on green grass", "in a sunny room", "by a swimming pool"})
+LIGHT_SETUPS: tuple[tuple[float, tuple[float, float], tuple[float, float], float], ...] = (
+    (0.4, (-75, 75), (35, 68), 1.0),  # key light from the front
+    (0.2, (55, 110), (22, 45), 1.4),  # window from the right
+    (0.2, (-110, -55), (22, 45), 1.4),  # window from the left
+    (0.1, (-60, 60), (68, 82), 1.2),  # overhead
+    (0.1, (120, 240), (35, 60), 0.8),  # from behind
+)
+"""Share, azimuth span, elevation span (degrees) and softness factor of each light set-up."""
 INDOOR_LIGHT = (0.85, (0.5, 0.49, 0.47))
 
 
@@ -61,15 +81,16 @@ class ProductSpec:
     second_colour: str
     pattern: str
     material: str
-    label: bool
+    mark: str
     shape_seed: int
 
     def __post_init__(self) -> None:
-        check_choice("noun", self.noun, NOUNS)
-        check_choice("colour", self.colour, COLOURS)
+        check_choice("noun", self.noun, shapes.KINDS)
+        check_choice("colour", self.colour, (*COLOURS, *SKINS))
         check_choice("second colour", self.second_colour, COLOURS)
         check_choice("pattern", self.pattern, PATTERNS)
         check_choice("material", self.material, MATERIALS)
+        check_choice("mark", self.mark, MARKS)
 
 
 @dataclass(frozen=True)
@@ -96,6 +117,8 @@ class ViewSpec:
     """Colour temperature of the key light, -1 (cold) .. 1 (warm)."""
     exposure: float
     texture_seed: int
+    softness: float = 1.0
+    """Factor on the softness of the scene's shadows."""
 
     def __post_init__(self) -> None:
         check_choice("scene", self.scene, SCENES)
@@ -143,13 +166,34 @@ def random_product(rng: np.random.Generator, noun: str | None = None) -> Product
     if rng.random() < 0.5:
         second = "white" if colour != "white" else "black"
     pattern = str(rng.choice(PATTERNS, p=(0.55, 0.17, 0.14, 0.14)))
-    material = str(rng.choice(MATERIALS, p=(0.4, 0.48, 0.12)))
-    label = noun in LABELLED_NOUNS and bool(rng.random() < 0.4)
-    return ProductSpec(noun, str(colour), str(second), pattern, material, label, int(rng.integers(2**31)))
+    material, mark = random_material(rng, noun), random_mark(rng, noun)
+    if mark == "print":
+        pattern = "plain"
+    return ProductSpec(noun, str(colour), str(second), pattern, material, mark, int(rng.integers(2**31)))
+
+
+def random_material(rng: np.random.Generator, noun: str) -> str:
+    """A material that such a product is made of."""
+    roll = rng.random()
+    if noun in FABRIC_NOUNS and roll < 0.5:
+        return "fabric"
+    if noun in GLASS_NOUNS and roll < 0.15:
+        return "glass"
+    return str(rng.choice(MATERIALS[:3], p=(0.4, 0.48, 0.12)))
+
+
+def random_mark(rng: np.random.Generator, noun: str) -> str:
+    """A label or print where such a product has one, else none."""
+    roll = rng.random()
+    if noun in LABELLED_NOUNS and roll < 0.35:
+        return "label"
+    return "print" if noun in PRINTED_NOUNS and roll > 0.8 else "none"
 
 
 def random_view(rng: np.random.Generator, scene: str | None = None) -> ViewSpec:
     """A random camera and light, in the given scene or any."""
+    setups = [share for share, *_ in LIGHT_SETUPS]
+    _, azimuth, elevation, softness = LIGHT_SETUPS[rng.choice(len(setups), p=setups)]
     return ViewSpec(
         scene=scene or str(rng.choice(SCENES)),
         yaw=float(rng.uniform(-55, 55)),
@@ -158,11 +202,12 @@ def random_view(rng: np.random.Generator, scene: str | None = None) -> ViewSpec:
         scale=float(rng.uniform(0.52, 0.74)),
         offset_x=float(rng.uniform(-0.08, 0.08)),
         offset_y=float(rng.uniform(-0.04, 0.04)),
-        light_azimuth=float(rng.uniform(-75, 75)),
-        light_elevation=float(rng.uniform(35, 68)),
+        light_azimuth=float(rng.uniform(*azimuth)),
+        light_elevation=float(rng.uniform(*elevation)),
         warmth=float(rng.uniform(-0.5, 1.0)),
         exposure=float(rng.uniform(0.9, 1.15)),
         texture_seed=int(rng.integers(2**20)),
+        softness=softness,
     )
 
 
@@ -176,7 +221,9 @@ def caption_of(product: ProductSpec | None, scene: str) -> str:
     """The full caption: "a photo of a red striped mug on a wooden table"."""
     if product is None:
         return f"a photo of an empty scene {scene}"
-    words = [product.colour, product.pattern if product.pattern != "plain" else "", product.noun]
+    pattern = product.pattern if product.pattern != "plain" else ""
+    material = product.material if product.material in TOLD_MATERIALS else ""
+    words = [product.colour, pattern, material, product.noun]
     return f"a photo of {with_article(' '.join(word for word in words if word))} {scene}"
 
 
@@ -201,14 +248,16 @@ def with_article(words: str) -> str:
 
 
 def linear(colour: str) -> NDArray[np.float64]:
-    """Linear RGB, 0..1, of a palette colour."""
-    values: NDArray[np.float64] = (np.array(PALETTE[colour]) / 255.0) ** 2.2
+    """Linear RGB, 0..1, of a palette or skin colour."""
+    values: NDArray[np.float64] = (np.array({**PALETTE, **SKINS}[colour]) / 255.0) ** 2.2
     return values
 
 
 def fit_product(product: ProductSpec) -> tuple[NDArray[np.float64], float]:
     """The product's bounding box in product space and the factor that makes it one unit large."""
-    box = shapes.measure_box(NOUNS.index(product.noun), shapes.proportions(product.noun, product.shape_seed))
+    box = shapes.measure_box(
+        shapes.KINDS.index(product.noun), shapes.proportions(product.noun, product.shape_seed)
+    )
     spread = 0.68 * float(box[1] - box[0]) + 0.5 * float(box[5] - box[4])
     return box, 1.0 / max(float(box[3]), spread)
 
@@ -235,7 +284,7 @@ def set_lights(view: ViewSpec) -> rays.Lights:
     sun = (power * (1.0 + 0.1 * warmth), power, power * (1.0 - 0.16 * warmth))
     above = (sky[0] * view.exposure, sky[1] * view.exposure, sky[2] * view.exposure)
     bounce = tuple(0.5 * a + 0.2 * b for a, b in zip(above, sun, strict=True))
-    softness = 0.12 if view.scene in SUNLIT else 0.3
+    softness = view.softness * (0.12 if view.scene in SUNLIT else 0.3)
     return rays.Lights(towards, sun, above, (bounce[0], bounce[1], bounce[2]), softness)
 
 
@@ -252,21 +301,25 @@ def look_of(
     look = [PATTERNS.index(product.pattern), MATERIALS.index(product.material), radius, is_round, count,
             rng.random() < 0.35, rng.integers(1000)]  # fmt: skip
     low, high = rng.uniform(0.1, 0.2), rng.uniform(0.45, 0.55)
-    half = radius * rng.uniform(0.6, 0.8) if product.label else 0.0
+    half = radius * rng.uniform(0.6, 0.8) if product.mark != "none" else 0.0
     if product.noun == "book":
         low, high = 0.5, 0.85
-    return np.array(look, dtype=np.float64), np.array([low * height, high * height, half, radius])
+    if product.mark == "print":
+        low = rng.uniform(0.25, 0.4)
+        high = low + rng.uniform(0.15, 0.3)
+    mark = [low * height, high * height, half, radius, MARKS.index(product.mark), rng.integers(2, 6)]
+    return np.array(look, dtype=np.float64), np.array(mark, dtype=np.float64)
 
 
 def set_stage(props: tuple[Prop, ...], view: ViewSpec) -> rays.Stage:
     """Scene and props as the kernel takes them."""
     n = len(props)
-    rows = [np.zeros((n, *shape)) for shape in ((8,), (6,), (5,), (7,), (4,), (2, 3))]
+    rows = [np.zeros((n, *shape)) for shape in ((8,), (6,), (5,), (7,), (6,), (2, 3))]
     stage = rays.Stage(SCENES.index(view.scene), view.texture_seed, np.zeros(n, np.int64), *rows)
     for i, prop in enumerate(props):
         product, yaw = prop.product, math.radians(prop.yaw)
         box, scale = fit_product(product)
-        stage.kinds[i], stage.boxes[i] = NOUNS.index(product.noun), box
+        stage.kinds[i], stage.boxes[i] = shapes.KINDS.index(product.noun), box
         stage.proportions[i] = shapes.proportions(product.noun, product.shape_seed)
         stage.places[i] = (prop.x, prop.z, math.cos(yaw), math.sin(yaw), scale * prop.size)
         stage.looks[i], stage.labels[i] = look_of(product, box)
@@ -313,10 +366,27 @@ def clutter(rng: np.random.Generator, product: ProductSpec) -> tuple[Prop, ...]:
     props = []
     for x in rng.permutation((-0.85, 0.0, 0.8))[: rng.integers(0, 4)]:
         colours = rng.choice(("white", "grey", "brown", "teal", "blue", "black"), 2, replace=False)
-        thing = ProductSpec(str(rng.choice(nouns)), str(colours[0]), str(colours[1]), "plain", "matte", False,
+        thing = ProductSpec(str(rng.choice(nouns)), str(colours[0]), str(colours[1]), "plain", "matte", "none",
                             int(rng.integers(2**31)))  # fmt: skip
         place = float(x + rng.uniform(-0.15, 0.15)), float(rng.uniform(-1.0, -0.8))
         props.append(Prop(thing, *place, float(rng.uniform(-40, 40)), float(rng.uniform(0.5, 0.8))))
+    return tuple(props)
+
+
+def distractors(rng: np.random.Generator) -> tuple[Prop, ...]:
+    """Now and then a tray under the product, and a hand that reaches towards it from the side."""
+    props = []
+    if rng.random() < 0.3:
+        colour = str(rng.choice(("brown", "white", "black", "grey")))
+        tray = ProductSpec("tray", colour, "white", "plain", "matte", "none", int(rng.integers(2**31)))
+        props.append(Prop(tray, 0.0, 0.0, float(rng.uniform(-30, 30)), float(rng.uniform(1.2, 1.5))))
+    if rng.random() < 0.25:
+        skin, sleeve = str(rng.choice(tuple(SKINS))), str(rng.choice(("white", "blue", "black", "green")))
+        hand = ProductSpec("hand", skin, sleeve, "plain", "matte", "none", int(rng.integers(2**31)))
+        side = float(rng.choice((-1.0, 1.0)))
+        turn = 0.0 if side > 0 else 180.0
+        props.append(Prop(hand, side * float(rng.uniform(0.68, 0.85)), float(rng.uniform(-0.35, 0.25)),
+                          turn + float(rng.uniform(-25, 25)), float(rng.uniform(0.8, 1.0))))  # fmt: skip
     return tuple(props)
 
 
@@ -330,7 +400,7 @@ def shop_photo(product: ProductSpec, seed: int, width: int = 1280, height: int =
     view = frame_product(product, random_view(rng, scene))
     offset_x, scale = float(rng.uniform(-0.03, 0.03)), float(rng.uniform(0.68, 0.8))
     view = replace(view, scale=scale, offset_x=offset_x, yaw=float(rng.uniform(-40, 40)))
-    around = () if scene.endswith("sweep") else clutter(rng, product)
+    around = distractors(rng) if scene.endswith("sweep") else (*clutter(rng, product), *distractors(rng))
     props = (Prop(product, 0.0, 0.0, view.yaw, 1.0), *around)
     picture, mask, depth = photograph(props, view, width, height, 2)
     return Drawing(

@@ -19,9 +19,27 @@ SCENES: tuple[str, ...] = (
     "on a wooden table", "on a marble counter", "on a sandy beach", "on green grass",
     "against a brick wall", "on a pink fabric", "in the snow", "in a city at night",
     "on a grey studio sweep", "on a white studio sweep", "on a concrete floor", "in a sunny room",
+    "by a swimming pool", "in an autumn forest", "on black slate", "in a tiled bathroom",
 )  # fmt: skip
 
-WOOD, MARBLE, BEACH, GRASS, BRICK, FABRIC, SNOW, CITY, GREY, WHITE, CONCRETE, ROOM = range(12)
+(
+    WOOD,
+    MARBLE,
+    BEACH,
+    GRASS,
+    BRICK,
+    FABRIC,
+    SNOW,
+    CITY,
+    GREY,
+    WHITE,
+    CONCRETE,
+    ROOM,
+    POOL,
+    AUTUMN,
+    SLATE,
+    TILES,
+) = range(16)
 
 
 @njit(fastmath=True)
@@ -96,6 +114,39 @@ def bricks(x: float, y: float, blur: float, seed: int) -> Colour:
 
 
 @njit(fastmath=True)
+def joints(x: float, z: float, side: float, width: float, blur: float, dark: float) -> float:
+    """Brightness factor of square tiles: 1 on them, `dark` in the joints between."""
+    u, v = abs(x - math.floor(x / side + 0.5) * side), abs(z - math.floor(z / side + 0.5) * side)
+    return dark + (1.0 - dark) * ease(0.3 * width, width + blur, min(u, v))
+
+
+@njit(fastmath=True)
+def tile_shade(x: float, z: float, side: float, seed: int) -> float:
+    """A random number, 0..1, of the tile at (x, z)."""
+    return chance(int(math.floor(x / side + 0.5)), int(math.floor(z / side + 0.5)), seed)
+
+
+@njit(fastmath=True)
+def leaves(x: float, z: float, blur: float, seed: int) -> Look:
+    """Fallen leaves in three layers on brown earth."""
+    f = 0.6 + 0.6 * clouds(x * 3.0, z * 3.0, seed)
+    r, g, b = 0.16 * f, 0.09 * f, 0.045 * f
+    for layer in range(3):
+        s, t = x * 4.5 + 0.37 * layer, z * 4.5 + 0.71 * layer
+        i, j = int(math.floor(s)), int(math.floor(t))
+        hue, way = chance(i, j, seed + 7 * layer), 6.28 * chance(i, j, seed + 7 * layer + 1)
+        u, v = s - i - 0.5, t - j - 0.5
+        p, q = u * math.cos(way) + v * math.sin(way), v * math.cos(way) - u * math.sin(way)
+        inside = ease(1.0, 0.8 - 3.0 * blur, math.sqrt((p / 0.44) ** 2 + (q / 0.27) ** 2))
+        inside *= 0.35 + 0.65 * fade(0.25, blur)
+        tone = (0.75 + 0.5 * chance(i, j, seed + 7 * layer + 2)) * (0.8 + 0.2 * ease(0.0, 0.05, abs(q)))
+        red, green = (0.62, 0.2 + 0.26 * hue) if hue < 0.7 else (0.5 - 0.4 * (hue - 0.7), 0.12)
+        r, g = r + (red * tone - r) * inside, g + (green * tone - g) * inside
+        b += (0.035 * tone - b) * inside
+    return r, g, b, 0.0
+
+
+@njit(fastmath=True)
 def ground(scene: int, x: float, z: float, blur: float, seed: int) -> Look:
     """Colour and gloss (r, g, b, gloss) of the floor at (x, z)."""
     tint = 0.85 + 0.3 * chance(3, 1, seed)
@@ -155,6 +206,19 @@ def ground(scene: int, x: float, z: float, blur: float, seed: int) -> Look:
         )
         f *= 0.6 + 0.4 * ease(0.0, 0.025 + blur, joint)
         return 0.52 * f, 0.52 * f, 0.51 * f, 0.05
+    if scene == POOL:
+        f = (0.9 + 0.3 * (clouds(x * 2.0, z * 2.0, seed) - 0.5)) * joints(x, z, 0.75, 0.03, blur, 0.7)
+        return 0.74 * f, 0.69 * f, 0.6 * f, 0.08
+    if scene == AUTUMN:
+        return leaves(x, z, blur, seed)
+    if scene == SLATE:
+        layer = clouds(x * 1.6, z * 2.4, seed) + 0.4 * clouds(x * 7.0, z * 9.0, seed + 3)
+        step = layer * 5.0 - math.floor(layer * 5.0)
+        f = 0.7 + 0.5 * (layer - 0.7) - 0.35 * ease(0.12 + blur, 0.0, step)
+        return 0.05 * f, 0.056 * f, 0.064 * f, 0.1
+    if scene == TILES:
+        f = (0.85 + 0.15 * tile_shade(x, z, 0.24, seed)) * joints(x, z, 0.24, 0.014, blur, 0.55)
+        return 0.5 * f, 0.62 * f, 0.68 * f, 0.25
     f = planks(z, x, 0.3, blur, seed) * 1.25
     return 0.66 * f, 0.43 * f, 0.23 * f, 0.14
 
@@ -175,6 +239,12 @@ def ground_end(scene: int, seed: int) -> float:
         return -5.0
     if scene in (FABRIC, GREY, WHITE):
         return -1.9
+    if scene in (POOL, TILES):
+        return -1.1 - 0.7 * u
+    if scene == SLATE:
+        return -1.6 - 1.2 * u
+    if scene == AUTUMN:
+        return -2.2 - 1.8 * u
     return -60.0
 
 
@@ -228,6 +298,43 @@ def sky(a: float, e: float, seed: int) -> Colour:
 
 
 @njit(fastmath=True)
+def pool(a: float, e: float, seed: int) -> Colour:
+    """Turquoise water with a net of light, a hedge behind it, the sky above."""
+    if e < 0.0:
+        s, t = a * 7.0, 1.6 / max(0.03, -e)
+        ripple = abs(noise(s * t * 0.16, t, seed) - 0.5) + abs(noise(s * t * 0.3, t * 1.9, seed + 1) - 0.5)
+        net = ease(0.22, 0.05, ripple) * ease(0.0, -0.12, e)
+        depth = ease(0.0, -0.25, e)
+        return (
+            0.05 + 0.1 * depth + 0.35 * net,
+            0.5 + 0.14 * depth + 0.3 * net,
+            0.66 + 0.08 * depth + 0.2 * net,
+        )
+    if e < 0.06 + 0.03 * noise(a * 12.0, 0.5, seed + 3):
+        f = 0.5 + 0.9 * clouds(a * 18.0, e * 18.0, seed + 2)
+        return 0.07 * f, 0.2 * f, 0.07 * f
+    return sky(a, e, seed)
+
+
+@njit(fastmath=True)
+def forest(a: float, e: float, seed: int) -> Colour:
+    """Autumn trees out of focus: dark trunks before orange and yellow leaves."""
+    f = clouds(a * 5.0, e * 5.0, seed)
+    hue = clouds(a * 2.3 + 7.0, e * 2.3, seed + 4)
+    light = 0.35 + 0.9 * f
+    r, g, b = 0.66 * light, (0.24 + 0.26 * hue) * light, 0.07 * light
+    column = a * 7.0
+    i = int(math.floor(column))
+    middle = 0.5 + 0.5 * (chance(i, 4, seed) - 0.5)
+    half = 0.08 + 0.13 * chance(i, 5, seed)
+    trunk = ease(half + 0.05, half - 0.04, abs(column - i - middle)) * (
+        1.0 if chance(i, 6, seed) < 0.7 else 0.0
+    )
+    dark = 0.5 + 0.6 * noise(a * 40.0, e * 6.0, seed + 5)
+    return r + (0.1 * dark - r) * trunk, g + (0.065 * dark - g) * trunk, b + (0.045 * dark - b) * trunk
+
+
+@njit(fastmath=True)
 def backdrop(scene: int, a: float, e: float, x: float, y: float, blur: float, seed: int) -> Colour:
     """Colour of what stands behind the floor, at direction (a, e) and at (x, y) on the wall."""
     u = chance(9, 2, seed)
@@ -269,6 +376,16 @@ def backdrop(scene: int, a: float, e: float, x: float, y: float, blur: float, se
         return 0.62 * f * skirt, 0.61 * f * skirt, 0.58 * f * skirt
     if scene == ROOM:
         return room_wall(x, y, seed)
+    if scene == POOL:
+        return pool(a, e, seed)
+    if scene == AUTUMN:
+        return forest(a, e, seed)
+    if scene == SLATE:
+        f = 0.03 + 0.1 * ease(0.5, -0.1, e) * (0.5 + clouds(a * 1.5, e * 1.5, seed + 6))
+        return 0.9 * f, 0.95 * f, 1.1 * f
+    if scene == TILES:
+        f = (0.88 + 0.12 * tile_shade(x, y, 0.3, seed + 2)) * joints(x, y, 0.3, 0.016, blur, 0.62)
+        return 0.62 * f, 0.78 * f, 0.82 * f
     return 0.5, 0.5, 0.5
 
 

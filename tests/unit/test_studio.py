@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from productshot.pocket.studio import (
     SCENES,
     Drawing,
     ProductSpec,
+    Prop,
     caption_of,
     draw,
     frame_product,
+    photograph,
     random_drawing,
     random_product,
     random_view,
@@ -26,7 +29,7 @@ from productshot.pocket.studio import (
 
 
 def a_product(noun: str = "mug", colour: str = "red", pattern: str = "plain") -> ProductSpec:
-    return ProductSpec(noun, colour, "white", pattern, "glossy", label=False, shape_seed=3)
+    return ProductSpec(noun, colour, "white", pattern, "glossy", mark="none", shape_seed=3)
 
 
 def a_drawing(noun: str, scene: str, size: int = 48) -> Drawing:
@@ -63,7 +66,7 @@ def test_every_scene_shows_the_product(scene: str) -> None:
     """Each scene carries a product, inside a bright enough picture."""
     drawing = a_drawing("vase", scene)
     assert 0.03 < share_of_frame(drawing) < 0.7
-    assert drawing.picture.mean() > 50
+    assert drawing.picture.mean() > 35
 
 
 def test_mask_is_where_the_picture_changes() -> None:
@@ -117,6 +120,45 @@ def test_colour_of_the_product_shows() -> None:
     drawing = a_drawing("ball", "on a grey studio sweep")
     r, g, b = drawing.picture[drawing.mask == 255].mean(axis=0)
     assert r > 1.6 * max(g, b)
+
+
+def test_glass_shows_what_stands_behind_it() -> None:
+    """A glass vase takes on more of a bright scene than a matte one; both have the same outline."""
+    view = random_view(np.random.default_rng(4), "on a white studio sweep")
+    glass, matte = (
+        draw(replace(a_product("vase", "blue"), material=m), view, 64) for m in ("glass", "matte")
+    )
+    assert np.array_equal(glass.mask, matte.mask)
+    assert glass.picture[glass.mask == 255].mean() > matte.picture[matte.mask == 255].mean() + 10
+
+
+def test_a_print_writes_in_the_second_colour() -> None:
+    """A print changes part of the front of a mug, and nothing of the scene."""
+    view = replace(random_view(np.random.default_rng(4), "on a white studio sweep"), yaw=0.0)
+    bare, printed = (draw(replace(a_product("mug"), mark=mark), view, 96) for mark in ("none", "print"))
+    changed = np.abs(bare.picture.astype(int) - printed.picture).max(axis=2) > 40
+    assert 0.01 < changed[bare.mask == 255].mean() < 0.4
+    assert not changed[bare.mask == 0].any()
+
+
+def test_every_light_setup_is_met() -> None:
+    """Among many views the key light comes from the front, both sides, above and behind."""
+    views = [random_view(np.random.default_rng(seed)) for seed in range(60)]
+    assert min(v.light_azimuth for v in views) < -75 and max(v.light_azimuth for v in views) > 115
+    assert max(v.light_elevation for v in views) > 68
+
+
+def test_the_mask_leaves_tray_and_hand_out() -> None:
+    """A tray under a ball and a hand beside it change the picture and only ever hide a part of the ball's mask."""
+    view = random_view(np.random.default_rng(4), "on a white studio sweep")
+    ball = Prop(a_product("ball"), 0.0, 0.0, 0.0, 1.0)
+    tray = Prop(ProductSpec("tray", "brown", "white", "plain", "matte", "none", 1), 0.0, 0.0, 0.0, 1.3)
+    hand = Prop(ProductSpec("hand", "skin-tan", "blue", "plain", "matte", "none", 1), 0.7, 0.0, 0.0, 0.9)
+    alone, alone_mask, _ = photograph((ball,), view, 64, 64, 1)
+    among, among_mask, _ = photograph((ball, tray, hand), view, 64, 64, 1)
+    assert (among_mask <= alone_mask).all()
+    assert among_mask.sum() > 0.8 * alone_mask.sum()
+    assert (np.abs(alone.astype(int) - among).max(axis=2) > 40).mean() > 0.03
 
 
 def test_shop_photo_is_large_and_upright() -> None:
