@@ -15,7 +15,7 @@ from productshot.adapters.sets import CLASS_PROMPT
 from productshot.adapters.text import encode_prompts
 from productshot.errors import InputRefused
 from productshot.pixels import Pixels
-from productshot.render.sample import ddim_step, timesteps, to_noise
+from productshot.render.sample import add_noise, split, timesteps
 
 STEPS = 12  # enough for what only reminds the model of a class
 GUIDANCE_SCALE = 3.0
@@ -44,7 +44,8 @@ def _draw(base: TrainingBase, text: Tensor, seed: int) -> Pixels:
     ends = [base.alpha_bars[t] for t in times[1:]] + [torch.ones_like(base.alpha_bars[0])]
     for t, end in zip(times, ends, strict=True):
         pair = torch.cat([z, z])
-        predicted = base.predict(pair, torch.tensor([t, t], device=base.device), text)
-        free, guided = to_noise(base.prediction, predicted, pair, base.alpha_bars[t]).chunk(2)
-        z = ddim_step(z, free + GUIDANCE_SCALE * (guided - free), base.alpha_bars[t], end)
+        free, guided = base.predict(pair, torch.tensor([t, t], device=base.device), text).chunk(2)
+        predicted = free + GUIDANCE_SCALE * (guided - free)
+        z0, seen = split(base.prediction, predicted, z, base.alpha_bars[t])
+        z = add_noise(z0, seen, end)
     return base.decode(z)[0].numpy()

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-CPU_WIDTHS = (48, 96, 160)
-GPU_WIDTHS = (96, 160, 256)
+CPU_WIDTHS = (64, 128, 192)
+"""Size S: 11.0 M weights."""
 
 
 def build_unet(widths: Sequence[int] = CPU_WIDTHS, text_width: int = 192) -> UNet2DConditionModel:
@@ -34,7 +33,11 @@ def build_unet(widths: Sequence[int] = CPU_WIDTHS, text_width: int = 192) -> UNe
 
 
 def build_scheduler() -> DDIMScheduler:
-    """Stable Diffusion's noise schedule: scaled-linear betas over 1,000 timesteps, epsilon prediction."""
+    """Stable Diffusion's betas, rescaled to end in pure noise, with velocity prediction (Lin et al. 2024, 3.1-3.3).
+
+    With the plain schedule the mean of a smooth picture shows through the last timestep, and a model that reads it
+    there draws every scene grey when it starts from noise alone.
+    """
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -42,33 +45,25 @@ def build_scheduler() -> DDIMScheduler:
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
     )
 
 
-def draw_noise(x_0: Tensor, offset: float = 0.15) -> Tensor:
-    """Epsilon like x_0: unit normal, plus `offset` times one normal number for each sample and channel.
+def velocity_weight(alpha_bar: Tensor, gamma: float = 5.0) -> Tensor:
+    """(min(SNR, gamma) + 1) / (SNR + 1) with SNR = alpha_bar / (1 - alpha_bar).
 
-    At the last timestep the mean of a smooth latent still shows through plain noise (Lin et al. 2024, section 3.2);
-    a model that reads it there draws every scene grey when it starts from noise alone. The offset hides it.
+    The clamp of Hang et al. 2023 (section 3.4) on the loss that velocity weighs by SNR + 1 (Salimans and Ho 2022,
+    section 4): 1 where noise rules, so that the last timestep, which decides the layout, is learned in full.
     """
-    return torch.randn_like(x_0) + offset * torch.randn_like(x_0[:, :, :1, :1])
-
-
-def add_noise(x_0: Tensor, epsilon: Tensor, alpha_bar: Tensor) -> Tensor:
-    """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) epsilon; alpha_bar is (n,)."""
-    a = alpha_bar.view(-1, 1, 1, 1)
-    return a.sqrt() * x_0 + (1 - a).sqrt() * epsilon
-
-
-def min_snr_weight(alpha_bar: Tensor, gamma: float = 5.0) -> Tensor:
-    """min(SNR, gamma) / SNR with SNR = alpha_bar / (1 - alpha_bar), for epsilon: Hang et al. 2023, 3.4."""
     snr = alpha_bar / (1 - alpha_bar)
-    return snr.clamp(max=gamma) / snr
+    return (snr.clamp(max=gamma) + 1) / (snr + 1)
 
 
-def epsilon_loss(epsilon: Tensor, epsilon_hat: Tensor, weight: Tensor) -> Tensor:
-    """Mean over the batch of weight_i * mean((epsilon_i - epsilon_hat_i)^2)."""
-    return (weight * (epsilon - epsilon_hat).square().mean(dim=(1, 2, 3))).mean()
+def weighted_loss(target: Tensor, predicted: Tensor, weight: Tensor) -> Tensor:
+    """Mean over the batch of weight_i * mean((target_i - predicted_i)^2)."""
+    return (weight * (target - predicted).square().mean(dim=(1, 2, 3))).mean()
 
 
 def save_pipeline(

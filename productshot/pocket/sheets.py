@@ -45,11 +45,15 @@ def contact_sheet(
 
 
 def sample(
-    pipeline: StableDiffusionPipeline, prompts: Sequence[str], steps: int = 20, **inputs: object
+    pipeline: StableDiffusionPipeline,
+    prompts: Sequence[str],
+    steps: int = 20,
+    first_seed: int = 0,
+    **inputs: object,
 ) -> NDArray[np.uint8]:
-    """(n, h, w, 3) uint8, one picture a prompt, seeds 0, 1, 2, ..."""
+    """(n, h, w, 3) uint8, one picture a prompt, seeds first_seed, first_seed + 1, ..."""
     pipeline.set_progress_bar_config(disable=True)
-    seeds = [torch.Generator().manual_seed(seed) for seed in range(len(prompts))]
+    seeds = [torch.Generator().manual_seed(first_seed + k) for k in range(len(prompts))]
     drawn = pipeline(
         list(prompts),
         num_inference_steps=steps,

@@ -147,6 +147,16 @@ def leaves(x: float, z: float, blur: float, seed: int) -> Look:
 
 
 @njit(fastmath=True)
+def pavement(x: float, z: float, blur: float, seed: int) -> Look:
+    """Pale slabs before a brick wall."""
+    f = 0.9 + 0.3 * (clouds(x * 3.0, z * 3.0, seed) - 0.5)
+    f += 0.2 * (noise(x * 50.0, z * 50.0, seed + 3) - 0.5) * fade(0.02, blur)
+    line = ease(0.0, 0.02 + blur, abs(x - math.floor(x / 0.9 + 0.5) * 0.9))
+    f *= 0.75 + 0.25 * line
+    return 0.4 * f, 0.37 * f, 0.34 * f, 0.03
+
+
+@njit(fastmath=True)
 def ground(scene: int, x: float, z: float, blur: float, seed: int) -> Look:
     """Colour and gloss (r, g, b, gloss) of the floor at (x, z)."""
     tint = 0.85 + 0.3 * chance(3, 1, seed)
@@ -170,14 +180,7 @@ def ground(scene: int, x: float, z: float, blur: float, seed: int) -> Look:
         f = 0.62 + 1.1 * (blade - 0.5) * (0.25 + 0.75 * fade(0.035, blur)) + 0.5 * (patch - 0.3)
         return (0.14 + 0.12 * patch) * f, 0.42 * f, 0.055 * f, 0.0
     if scene == BRICK:
-        f = (
-            0.9
-            + 0.3 * (clouds(x * 3.0, z * 3.0, seed) - 0.5)
-            + 0.2 * (noise(x * 50.0, z * 50.0, seed + 3) - 0.5) * fade(0.02, blur)
-        )
-        line = ease(0.0, 0.02 + blur, abs(x - math.floor(x / 0.9 + 0.5) * 0.9))
-        f *= 0.75 + 0.25 * line
-        return 0.4 * f, 0.37 * f, 0.34 * f, 0.03
+        return pavement(x, z, blur, seed)
     if scene == FABRIC:
         f = fabric(x, z, seed)
         weave = 1.0 + 0.08 * math.sin(x * 160.0) * math.sin(z * 160.0) * fade(0.03, blur)

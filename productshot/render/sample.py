@@ -98,11 +98,15 @@ def timesteps(trained: int, steps: int) -> list[int]:
     return [round(trained - i * trained / steps) - 1 for i in range(steps)]
 
 
-def to_noise(prediction: str, output: Tensor, x: Tensor, alpha_bar: Tensor) -> Tensor:
-    """The noise epsilon in x that the network's output stands for (v: Salimans & Ho 2022, appendix D)."""
+def split(prediction: str, output: Tensor, x: Tensor, alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
+    """The clean x0 and the noise in x that the network's output stands for (v: Salimans & Ho 2022, appendix D).
+
+    With v the last timestep may be pure noise (alpha_bar 0, Lin et al. 2024); with epsilon x0 would be lost there.
+    """
+    signal, spread = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
     if prediction == "v_prediction":
-        return alpha_bar.sqrt() * output + (1 - alpha_bar).sqrt() * x
-    return output
+        return signal * x - spread * output, signal * output + spread * x
+    return (x - spread * output) / signal, output
 
 
 def add_noise(x0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
@@ -110,15 +114,11 @@ def add_noise(x0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
     return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
 
 
-def ddim_step(x: Tensor, noise: Tensor, alpha_bar: Tensor, next_alpha_bar: Tensor) -> Tensor:
-    """x one timestep cleaner (Song et al. 2021, "DDIM", equation 12 with sigma = 0)."""
-    x0 = (x - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
-    return next_alpha_bar.sqrt() * x0 + (1 - next_alpha_bar).sqrt() * noise
-
-
 @torch.inference_mode()
-def predict_noise(base: Base, x: Tensor, t: int, alpha_bar: Tensor, conditions: Conditions) -> Tensor:
-    """The guided noise in x: eps(empty) + w (eps(prompt) - eps(empty)) (Ho & Salimans 2022)."""
+def predict(
+    base: Base, x: Tensor, t: int, alpha_bar: Tensor, conditions: Conditions
+) -> tuple[Tensor, Tensor]:
+    """The clean picture and the noise in x, guided: f(empty) + w (f(prompt) - f(empty)) (Ho & Salimans 2022)."""
     pair = torch.cat([x, x])
     given = {"sample": pair.to(base.dtype), "timestep": t, "encoder_hidden_states": conditions.text}
     down = mid = None
@@ -131,8 +131,8 @@ def predict_noise(base: Base, x: Tensor, t: int, alpha_bar: Tensor, conditions: 
         )
     residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
     output = base.unet(**given, **residuals).sample.float()
-    without, guided = to_noise(base.prediction, output, pair, alpha_bar).chunk(2)
-    return without + conditions.guidance_scale * (guided - without)
+    without, guided = output.chunk(2)
+    return split(base.prediction, without + conditions.guidance_scale * (guided - without), x, alpha_bar)
 
 
 @torch.inference_mode()
@@ -162,8 +162,8 @@ def sample(
         x = add_noise(known.latents, noise, alpha_bars[times[0]])
     with memory_errors(f"a picture of {size.width}x{size.height} px"):
         for t, next_alpha_bar in zip(times, ends, strict=True):
-            predicted = predict_noise(base, x, t, alpha_bars[t], conditions)
-            x = ddim_step(x, predicted, alpha_bars[t], next_alpha_bar)
+            x0, seen = predict(base, x, t, alpha_bars[t], conditions)
+            x = add_noise(x0, seen, next_alpha_bar)  # DDIM (Song et al. 2021), equation 12 with sigma = 0
             if known is not None:
                 x = torch.where(known.mask > 0, add_noise(known.latents, noise, next_alpha_bar), x)
     return x

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from productshot.pocket import diffusion, text, train, vae
+from productshot.adapters.losses import add_noise
+from productshot.pocket import diffusion, tasks, text, train, vae
 from productshot.pocket.loop import Budget, fit, learning_rate
+from productshot.pocket.muon import Muon, orthogonalised
 from productshot.pocket.textures import SCENES
 
 
@@ -87,11 +89,45 @@ def test_the_learning_rate_warms_up_and_anneals() -> None:
     assert rates[-1] < 0.001
 
 
-def test_min_snr_weight_is_one_where_noise_rules() -> None:
-    """min(SNR, 5)/SNR: 1 below an SNR of 5, 5/9 at 9 (alpha_bar 0.9)."""
-    weight = diffusion.min_snr_weight(torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64))
+def test_velocity_weight_is_one_where_noise_rules() -> None:
+    """(min(SNR, 5) + 1)/(SNR + 1): 1 up to an SNR of 5, also at pure noise, 6/10 at 9 (alpha_bar 0.9)."""
+    weight = diffusion.velocity_weight(torch.tensor([0.0, 0.5, 0.9], dtype=torch.float64))
 
-    assert weight.tolist() == pytest.approx([1.0, 1.0, 5 / 9])
+    assert weight.tolist() == pytest.approx([1.0, 1.0, 0.6])
+
+
+def test_the_schedule_ends_in_pure_noise() -> None:
+    """The last timestep holds no signal, the first almost nothing else."""
+    alpha_bar = diffusion.build_scheduler().alphas_cumprod
+
+    assert float(alpha_bar[-1]) == 0.0
+    assert float(alpha_bar[0]) > 0.99
+
+
+def test_a_muon_step_is_orthogonal() -> None:
+    """Singular values from 0.01 to 100 all come out near 1."""
+    torch.manual_seed(0)
+    u, v = (torch.linalg.qr(torch.randn(8, 8)).Q for _ in range(2))
+
+    values = torch.linalg.svdvals(orthogonalised(u @ torch.diag(torch.logspace(-1, 1, 8)) @ v))
+
+    assert float(values.min()) > 0.5 and float(values.max()) < 1.3
+
+
+def test_muon_fits_a_steep_and_flat_matrix() -> None:
+    """Muon finds a matrix whose inputs differ a hundredfold in size."""
+    torch.manual_seed(0)
+    layer, target = nn.Linear(6, 6), torch.randn(6, 6)
+    x = torch.randn(256, 6) * torch.logspace(-1, 1, 6)
+    optimizer = Muon(layer.parameters(), lr=0.3, weight_decay=0.0)
+    before = float((layer(x) - x @ target).detach().square().mean())
+    for step in range(200):
+        optimizer.param_groups[0]["lr"] = 0.3 * (1 - step / 200)
+        optimizer.zero_grad()
+        (layer(x) - x @ target).square().mean().backward()
+        optimizer.step()
+
+    assert float((layer(x) - x @ target).detach().square().mean()) < 0.01 * before
 
 
 def test_noise_keeps_unit_variance() -> None:
@@ -99,7 +135,7 @@ def test_noise_keeps_unit_variance() -> None:
     torch.manual_seed(0)
     x_0, epsilon = torch.randn(2, 8, 4, 64, 64)
 
-    x_t = diffusion.add_noise(x_0, epsilon, torch.linspace(0.01, 0.99, 8))
+    x_t = add_noise(x_0, epsilon, torch.linspace(0.01, 0.99, 8))
 
     assert x_t.var(dim=(1, 2, 3)).tolist() == pytest.approx([1.0] * 8, abs=0.05)
 
@@ -135,9 +171,9 @@ def test_the_tokenizer_spells_unknown_words_in_bytes() -> None:
 
 def test_a_caption_names_its_scene() -> None:
     """Each scene is found in its caption, and a caption without one is refused."""
-    assert [train.scene_of(f"a photo of a mug {scene}") for scene in SCENES] == list(range(len(SCENES)))
+    assert [tasks.scene_of(f"a photo of a mug {scene}") for scene in SCENES] == list(range(len(SCENES)))
     with pytest.raises(ValueError, match="'a mug' names no scene"):
-        train.scene_of("a mug")
+        tasks.scene_of("a mug")
 
 
 def test_the_command_line_asks_for_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
