@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from productshot.errors import ConfigInvalid, InputRefused, ModelMissing
 from productshot.geometry import Box
+from productshot.pocket.files import matte_path
 
 if TYPE_CHECKING:
     from rembg.sessions.base import BaseSession
@@ -31,7 +32,6 @@ Alpha = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
 
-POCKET = Path(__file__).parent / "pocket" / "weights" / "matte.onnx"
 ALLOW_DOWNLOAD = "PRODUCTSHOT_ALLOW_DOWNLOAD"
 """Set to 1, rembg may fetch a model that is not on this machine."""
 
@@ -111,6 +111,7 @@ def open_session(model: str = "pocket-matte") -> Session:
     """An open cutout model: "pocket-matte", a rembg model name, or the path of an .onnx file (u2net layout, 320 x 320).
 
     ModelMissing: the file is not on this machine (nothing is downloaded unless PRODUCTSHOT_ALLOW_DOWNLOAD=1).
+    ModelDamaged: pocket-matte is not as it was released.
     ConfigInvalid: no model has this name.
     """
     from rembg import new_session
@@ -130,11 +131,7 @@ def model_digest(model: str) -> str:
     if path is None:
         return f"rembg:{model}"
     if not path.is_file():
-        remedy = (
-            "run git checkout, or reinstall productshot"
-            if path == POCKET
-            else "check the path, or bring the file here"
-        )
+        remedy = "check the path, or bring the file here"
         raise ModelMissing(f"cutout model {model}", f"is not at {path.name}", "", remedy)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -142,7 +139,7 @@ def model_digest(model: str) -> str:
 def _file_of(model: str) -> Path | None:
     """The model's own file; None for a name that rembg knows."""
     if model == "pocket-matte":
-        return POCKET
+        return matte_path()
     return Path(model).expanduser().resolve() if model.endswith(".onnx") else None
 
 

@@ -20,6 +20,8 @@ from productshot.records import Measures, Verdict
 Lane = Literal["packshot", "keep", "draw"]
 Segment = Callable[[Pixels], Pixels]
 """(h, w, 3) uint8 to the (h, w) uint8 alpha of the salient thing in it."""
+Likeness = Callable[[Pixels, Pixels], float]
+"""Two cutouts (h, w, 4) uint8 to the cosine of what an image tower sees in them."""
 
 SOLID = 128
 """Alpha from which a pixel belongs to the product."""
@@ -29,7 +31,8 @@ INNER_PX = 3
 """Colours are compared this far inside the outline, where no ground mixes in."""
 MIN_REFERENCE_IOU = 0.6
 """Below it the segmentation does not know this product even on a plain ground: in a scene it would guess."""
-NO_TOWER = "no image tower ships with pocket yet"
+PHOTOGRAPHED = "the product's pixels are the photographed ones"
+NO_PROMPT = "the gates are not given the prompt yet"
 
 
 @dataclass(frozen=True)
@@ -89,14 +92,19 @@ def mean_colour_shift(picture: Pixels, found: Pixels, reference: Pixels, alpha: 
     return float(deltaE_ciede2000(_lab(picture[seen]).mean(axis=0), _lab(reference[true]).mean(axis=0)))
 
 
-def measure_render(render: str, lane: Lane, seen: Comparison, segment: Segment) -> Measures:
-    """What one render (its key) measures: object_expansion, product_missing, reference_iou, delta_e.
+def measure_render(
+    render: str, lane: Lane, seen: Comparison, segment: Segment, likeness: Likeness
+) -> Measures:
+    """What one render (its key) measures: object_expansion, product_missing, reference_iou, delta_e, and of a drawn
+    product subject_fidelity.
 
     A measure that says nothing here is named with the reason in not_valid. Of a packshot only the colours are
     measured, nothing in it is painted. InputRefused: the comparison's product is empty.
     """
     numbers: dict[str, float] = {}
-    not_valid = {"subject_fidelity": NO_TOWER, "prompt_match": NO_TOWER}
+    not_valid = {"prompt_match": NO_PROMPT}
+    if lane != "draw":
+        not_valid["subject_fidelity"] = PHOTOGRAPHED
     if lane == "packshot":
         reason = "a packshot has no painted surroundings"
         not_valid |= {"object_expansion": reason, "product_missing": reason}
@@ -110,8 +118,10 @@ def measure_render(render: str, lane: Lane, seen: Comparison, segment: Segment) 
         numbers["delta_e"] = colour_shift(seen.picture, seen.reference, seen.alpha)
     elif _solid(found).any():
         numbers["delta_e"] = mean_colour_shift(seen.picture, found, seen.reference, seen.alpha)
+        drawn, true = np.dstack([seen.picture, found]), np.dstack([seen.reference, seen.alpha])
+        numbers["subject_fidelity"] = likeness(drawn, true)
     else:
-        not_valid["delta_e"] = "no product was found in the picture"
+        not_valid["delta_e"] = not_valid["subject_fidelity"] = "no product was found in the picture"
     return Measures(render=render, numbers=numbers, not_valid=not_valid)
 
 

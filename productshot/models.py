@@ -12,6 +12,7 @@ from catalog_schemas import AdapterRecipe, Recipes, RenderRecipe
 
 if TYPE_CHECKING:
     from productshot.adapters import TrainingBase
+    from productshot.pocket.eyes import Eyes
     from productshot.render.base import Base
 
 
@@ -36,6 +37,14 @@ class Models:
         return open_session(self._recipes.cutouts.model)
 
     @cached_property
+    def eyes_digest(self) -> str:
+        """SHA-256 of the image tower that tells how like two cutouts are."""
+        from productshot.pocket.files import clip_path
+        from productshot.render.base import model_digest
+
+        return model_digest(clip_path())
+
+    @cached_property
     def base_digest(self) -> str:
         """SHA-256 of the base model that renders."""
         return _digest(self._recipes.renders.base, "base")
@@ -57,6 +66,13 @@ class Models:
 
         recipe: RenderRecipe = self._recipes.renders
         return open_base(recipe)
+
+    @cached_property
+    def eyes(self) -> Eyes:
+        """The image tower that tells how like two cutouts are."""
+        from productshot.pocket.eyes import open_eyes
+
+        return open_eyes()
 
     @cached_property
     def training_base(self) -> TrainingBase:

@@ -122,7 +122,7 @@ def _picture_work(one: SkuNight, night: Night) -> list[Work]:
     tasks = [render_task(job, night.catalog.recipes.renders, night.models) for job in jobs]
     renders, work = _look(night, one.sku.sku, "renders", tasks)
     painted = [one for one in renders if isinstance(one, Render) and one.lane != "packshot"]
-    gate_tasks = [gate_task(render, night.models.cutout_digest) for render in painted]
+    gate_tasks = [gate_task(render, night.models) for render in painted]
     _, gate_work = _look(night, one.sku.sku, "gates", gate_tasks)
     if work:
         return [*work, *_later(one, night, 0, work[0].cause, "gates")]

@@ -27,6 +27,7 @@ def shipped_models() -> list[ShippedModel]:
         _described("pocket-matte", "cutout model", WEIGHTS / "matte.onnx"),
         _described("pocket", "base model, Stable Diffusion layout, 128 px", WEIGHTS / "base"),
         _described("pocket-controlnet", "ControlNet: edges and silhouette", WEIGHTS / "controlnet"),
+        _described("pocket-clip", "image tower: prompt match and subject fidelity", WEIGHTS / "clip"),
     ]
 
 

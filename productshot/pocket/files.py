@@ -10,24 +10,40 @@ from productshot.errors import ModelDamaged, ModelMissing
 
 WEIGHTS = Path(__file__).parent / "weights"
 DIGESTS = "digests.json"
-REMEDY = "restore it from the release or with git checkout"
 
 
 def base_path() -> Path:
-    """Directory of the base model, a StableDiffusionPipeline in float16 safetensors."""
-    return present(WEIGHTS / "base")
+    """Directory of the base model, a StableDiffusionPipeline in float16 safetensors, as it was released."""
+    return released("base")
 
 
 def controlnet_path() -> Path:
-    """Directory of the ControlNet; controlnet.py tells what its control image holds."""
-    return present(WEIGHTS / "controlnet")
+    """Directory of the ControlNet as released; controlnet.py tells what its control image holds."""
+    return released("controlnet")
 
 
-def present(folder: Path) -> Path:
-    """The folder, or ModelMissing."""
-    if not folder.is_dir():
-        raise ModelMissing(str(folder), "is not there", remedy="install productshot with its package data")
-    return folder
+def clip_path() -> Path:
+    """Directory of the image tower as released; clip.py opens it."""
+    return released("clip")
+
+
+def matte_path() -> Path:
+    """The file of pocket-matte as it was released."""
+    return released("matte.onnx")
+
+
+def released(name: str) -> Path:
+    """A file or folder of the package's weights, every byte of it as released; ModelMissing or ModelDamaged."""
+    path = WEIGHTS / name
+    if not path.exists():
+        raise ModelMissing(str(path), "is not there", remedy=restore_command(path))
+    verify(WEIGHTS, name)
+    return path
+
+
+def restore_command(file: Path) -> str:
+    """What a person types to get a released file back."""
+    return f"restore it: git checkout -- {file}, or reinstall productshot"
 
 
 def digest(path: Path) -> str:
@@ -42,30 +58,32 @@ def list_digests(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): digest(path) for path in files}
 
 
-def write_digests(folder: Path = WEIGHTS, models: tuple[str, ...] = ("base", "controlnet")) -> None:
-    """Record the released files: rewrites digests.json for the models named and every .onnx file."""
-    told = {
-        f"{model}/{name}": value for model in models for name, value in list_digests(folder / model).items()
-    }
-    told |= {file.name: digest(file) for file in sorted(folder.glob("*.onnx"))}
+def write_digests(folder: Path = WEIGHTS) -> None:
+    """Record the released files: rewrites digests.json for every weight, configuration and tokenizer file."""
+    told = {name: value for name, value in list_digests(folder).items() if not name.endswith(".md")}
     (folder / DIGESTS).write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
 
 
-def verify(path: Path = WEIGHTS) -> None:
-    """Compare every file that digests.json names with its digest.
+def verify(path: Path = WEIGHTS, below: str = "") -> None:
+    """Compare the files that digests.json names, or those at and below one name, with their digests.
 
     `path` is the weights folder. ModelMissing when it or a file is gone, ModelDamaged with the file's name when it
-    differs.
+    differs; both tell the command that restores it.
     """
-    listing = present(path) / DIGESTS
+    listing = path / DIGESTS
     if not listing.is_file():
-        raise ModelMissing(str(listing), "is not there", remedy=REMEDY)
+        raise ModelMissing(str(listing), "is not there", remedy=restore_command(listing))
     for name, expected in json.loads(listing.read_text()).items():
+        if below and name != below and not name.startswith(f"{below}/"):
+            continue
         file = path / name
         if not file.is_file():
-            raise ModelMissing(str(file), "is not there", remedy=REMEDY)
+            raise ModelMissing(str(file), "is not there", remedy=restore_command(file))
         found = digest(file)
         if found != expected:
-            raise ModelDamaged(
-                str(file), f"has SHA-256 {found[:12]}", f"{expected[:12]} was released", REMEDY
-            )
+            told = f"has SHA-256 {found[:12]}"
+            raise ModelDamaged(str(file), told, f"{expected[:12]} was released", restore_command(file))
+
+
+if __name__ == "__main__":  # python -m productshot.pocket.files: after a new release
+    write_digests()

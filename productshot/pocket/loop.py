@@ -23,8 +23,6 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from productshot.pocket.muon import Muon
-
 Report = Callable[[dict[str, float]], None]
 
 
@@ -41,7 +39,6 @@ class Budget:
     log_every: int = 50
     clip_norm: float = 1.0
     seed: int = 0
-    muon: bool = False  # AdamW otherwise
 
     @property
     def steps(self) -> int:
@@ -100,17 +97,12 @@ def learning_rate(step: int, budget: Budget) -> float:
     return budget.peak_lr * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def build_optimizer(parameters: list[nn.Parameter], budget: Budget) -> torch.optim.Optimizer:
-    """Muon or AdamW, as the budget says."""
-    if budget.muon:
-        return Muon(parameters, lr=budget.peak_lr)
-    return torch.optim.AdamW(parameters, lr=budget.peak_lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-
-
 def fit(task: Task, budget: Budget, folder: Path, report: Report, resume: bool = False) -> None:
     """Train until the budget's samples are used; leaves a checkpoint and the export in `folder`."""
     rank, ranks = place_in_group()
-    optimizer = build_optimizer(task.trained(), budget)
+    optimizer = torch.optim.AdamW(
+        task.trained(), lr=budget.peak_lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+    )
     step = load_checkpoint(folder, task, optimizer) if resume else 0
     meter = Meter(budget)
     while step < budget.steps:

@@ -59,22 +59,31 @@ class VaeTask:
     """The autoencoder: crops for most of the budget, as it is convolutional, whole pictures at the end."""
 
     def __init__(
-        self, drawings: Drawings, widths: tuple[int, ...], device: torch.device, start: Path | None = None
+        self,
+        drawings: Drawings,
+        widths: tuple[int, ...],
+        device: torch.device,
+        start: Path | None = None,
+        decoder_only: bool = False,
     ) -> None:
-        self.drawings, self.device = drawings, device
+        self.drawings, self.device, self.decoder_only = drawings, device, decoder_only
         self.model = vae.build_vae(widths).to(device)
         self.anchor_weight = 0.5
         if start:
             self.model.load_state_dict(load_weights(start))
             self.anchor_weight = 0.1
+        if start and decoder_only:
+            self.model.register_to_config(scaling_factor=scaling_factor(start))
+            self.model.encoder.requires_grad_(False)
+            self.model.quant_conv.requires_grad_(False)
 
     def modules(self) -> dict[str, nn.Module]:
         """The autoencoder."""
         return {"vae": self.model}
 
     def trained(self) -> list[nn.Parameter]:
-        """All of it."""
-        return list(self.model.parameters())
+        """All of it, or the decoder alone: then the latents, and what was trained on them, stay as they are."""
+        return [weight for weight in self.model.parameters() if weight.requires_grad]
 
     def loss(self, rng: np.random.Generator, batch: int, progress: float) -> Tensor:
         """Reconstruction, the weighted distance to the colour anchor, 3e-4 times the KL term; means per element.
@@ -101,7 +110,8 @@ class VaeTask:
         with torch.no_grad():
             latents = self.model.encode(x).latent_dist.mean
             x_hat = self.model.decode(latents).sample
-        self.model.register_to_config(scaling_factor=round(1.0 / float(latents.std()), 4))
+        if not self.decoder_only:
+            self.model.register_to_config(scaling_factor=round(1.0 / float(latents.std()), 4))
         replace_folder(
             folder / "vae", lambda partial: copy.deepcopy(self.model).half().save_pretrained(partial)
         )
@@ -343,6 +353,11 @@ def fast_attention(module: UNet2DConditionModel | ControlNetModel) -> UNet2DCond
     """The module with plain matmuls for attention: on a CPU the fused kernel's backward is slower."""
     module.set_attn_processor(AttnProcessor())
     return module
+
+
+def scaling_factor(folder: Path) -> float:
+    """The released autoencoder's factor from latents to unit variance."""
+    return float(json.loads((folder / "config.json").read_text())["scaling_factor"])
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:

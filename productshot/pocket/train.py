@@ -62,8 +62,8 @@ PRESETS = {
         vae_widths=vae.CPU_WIDTHS,
         unet_widths=diffusion.CPU_WIDTHS,
         vae=Budget(samples=160_000, batch=32, peak_lr=2e-3, flat_share=0.5, save_every_s=240.0),
-        clip=Budget(samples=100_000, batch=64, peak_lr=2e-3, flat_share=0.3, save_every_s=240.0),
-        diffusion=Budget(samples=150_000, batch=16, peak_lr=7e-4, flat_share=0.6, save_every_s=900.0),
+        clip=Budget(samples=40_000, batch=64, peak_lr=2e-3, flat_share=0.3, save_every_s=240.0),
+        diffusion=Budget(samples=150_000, batch=16, peak_lr=8e-4, save_every_s=900.0),
         controlnet=Budget(samples=20_000, batch=16, peak_lr=6e-4, flat_share=0.5, save_every_s=600.0),
     ),
     "gpu": Preset(
@@ -92,7 +92,7 @@ def build_task(arguments: argparse.Namespace, preset: Preset, device: torch.devi
     """The task that the command line asks for."""
     drawings, start = Drawings.load(arguments.data), arguments.start
     if arguments.model == "vae":
-        return VaeTask(drawings, preset.vae_widths, device, start)
+        return VaeTask(drawings, preset.vae_widths, device, start, arguments.decoder_only)
     if arguments.model == "clip":
         return ClipTask(drawings, Instances.load(arguments.data / "instances.npy"), device, start)
     if arguments.model == "diffusion":
@@ -125,6 +125,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--base", type=Path, help="trained pipeline (controlnet)")
     parser.add_argument("--start", type=Path, help="released weights to go on from")
     parser.add_argument("--samples", type=int, help="override the preset's number of samples")
+    parser.add_argument(
+        "--decoder-only", action="store_true", help="with --start: latents stay as they are (vae)"
+    )
     parser.add_argument("--rate", type=float, help="override the preset's peak learning rate")
     parser.add_argument("--size-preset", choices=tuple(PRESETS), default="cpu")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
@@ -132,6 +135,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     for model, needed in (("diffusion", "vae"), ("diffusion", "words"), ("controlnet", "base")):
         if arguments.model == model and getattr(arguments, needed) is None:
             parser.error(f"{model} needs --{needed}")
+    if arguments.decoder_only and arguments.start is None:
+        parser.error("--decoder-only needs --start")
     if arguments.model != "draw" and arguments.out is None:
         parser.error(f"{arguments.model} needs --out")
     return arguments

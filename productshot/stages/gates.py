@@ -29,11 +29,10 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-def gate_task(render: Render, model_digest: str) -> Task:
-    """What the stage measures: the picture and its cutout, seen by the cutout model."""
-    return Task(
-        render.sku, "gates", (render.key, render.digest, render.cutout.digest), {"model": model_digest}
-    )
+def gate_task(render: Render, models: Models) -> Task:
+    """What the stage measures: the picture and its cutout, seen by the cutout model and the image tower."""
+    parents = (render.key, render.digest, render.cutout.digest)
+    return Task(render.sku, "gates", parents, {"model": models.cutout_digest, "tower": models.eyes_digest})
 
 
 def measure_renders(
@@ -44,7 +43,7 @@ def measure_renders(
         if render.lane == "packshot":
             yield None
         else:
-            task = gate_task(render, models.cutout_digest)
+            task = gate_task(render, models)
             outcome = ledger.once(task, lambda: _measure(render, ledger, models))  # noqa: B023
             assert isinstance(outcome, (Measures, Refusal))
             yield outcome
@@ -56,7 +55,11 @@ def _measure(render: Render, ledger: Ledger, models: Models) -> Measures:
 
     seen = compared(render, ledger)
     measures = measure_render(
-        render.key, render.lane, seen, lambda rgb: coarse_alpha(rgb, models.cutout_session)
+        render.key,
+        render.lane,
+        seen,
+        lambda rgb: coarse_alpha(rgb, models.cutout_session),
+        lambda one, other: models.eyes.fidelity(one, other),
     )
     rounded = {name: round(number, 4) for name, number in measures.numbers.items()}
     return measures.model_copy(update={"numbers": rounded})

@@ -35,12 +35,17 @@ def standing(rgba: Pixels, height: int, centre: int) -> tuple[Pixels, Box]:
     return small, Box(left, bottom - size_of(small).height, left + width, bottom)
 
 
+def like(one: Pixels, other: Pixels) -> float:
+    """No drawn picture is measured here."""
+    raise AssertionError("the keep lane compares no likeness")
+
+
 def verdict_of(picture: Pixels, product: Pixels, at: Box) -> Verdict:
     """What the gates say of a keep picture with the product at that box."""
     session = open_session("pocket-matte")
     reference = paste(product, np.full((SIDE, SIDE, 3), 128, np.uint8), at)
     seen = Comparison(picture, reference, lay(product[..., 3], CANVAS, at))
-    measures = measure_render("key", "keep", seen, lambda rgb: coarse_alpha(rgb, session))
+    measures = measure_render("key", "keep", seen, lambda rgb: coarse_alpha(rgb, session), like)
     return judge(measures, "keep", GateRecipe())
 
 

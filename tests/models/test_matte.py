@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from productshot.cutout import POCKET, coarse_alpha, cut_out, open_session
+from productshot.cutout import coarse_alpha, cut_out, open_session
 from productshot.errors import InputRefused
 from productshot.pocket.composites import Stock, composite, stocked
+from productshot.pocket.files import matte_path
 from productshot.pocket.matte import Exported, MatteNet, export, loss_of, soft_iou
 from productshot.pocket.studio import random_product, shop_photo
 
@@ -64,7 +65,7 @@ def test_coarse_alpha_is_a_byte_map_of_the_photo(session) -> None:
 
 def test_file_stays_small() -> None:
     """The weights ship with the package: 6 MB at most."""
-    assert POCKET.stat().st_size <= 6_000_000
+    assert matte_path().stat().st_size <= 6_000_000
 
 
 def test_composite_is_a_function_of_its_seed(stock) -> None:

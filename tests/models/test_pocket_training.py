@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from productshot.adapters.losses import add_noise
 from productshot.pocket import diffusion, tasks, text, train, vae
 from productshot.pocket.loop import Budget, fit, learning_rate
-from productshot.pocket.muon import Muon, orthogonalised
 from productshot.pocket.textures import SCENES
 
 
@@ -102,32 +101,6 @@ def test_the_schedule_ends_in_pure_noise() -> None:
 
     assert float(alpha_bar[-1]) == 0.0
     assert float(alpha_bar[0]) > 0.99
-
-
-def test_a_muon_step_is_orthogonal() -> None:
-    """Singular values from 0.01 to 100 all come out near 1."""
-    torch.manual_seed(0)
-    u, v = (torch.linalg.qr(torch.randn(8, 8)).Q for _ in range(2))
-
-    values = torch.linalg.svdvals(orthogonalised(u @ torch.diag(torch.logspace(-1, 1, 8)) @ v))
-
-    assert float(values.min()) > 0.5 and float(values.max()) < 1.3
-
-
-def test_muon_fits_a_steep_and_flat_matrix() -> None:
-    """Muon finds a matrix whose inputs differ a hundredfold in size."""
-    torch.manual_seed(0)
-    layer, target = nn.Linear(6, 6), torch.randn(6, 6)
-    x = torch.randn(256, 6) * torch.logspace(-1, 1, 6)
-    optimizer = Muon(layer.parameters(), lr=0.3, weight_decay=0.0)
-    before = float((layer(x) - x @ target).detach().square().mean())
-    for step in range(200):
-        optimizer.param_groups[0]["lr"] = 0.3 * (1 - step / 200)
-        optimizer.zero_grad()
-        (layer(x) - x @ target).square().mean().backward()
-        optimizer.step()
-
-    assert float((layer(x) - x @ target).detach().square().mean()) < 0.01 * before
 
 
 def test_noise_keeps_unit_variance() -> None:

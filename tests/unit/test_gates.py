@@ -47,6 +47,12 @@ def blind(picture: Pixels) -> Pixels:
     return np.zeros(picture.shape[:2], np.uint8)
 
 
+def same_mean(one: Pixels, other: Pixels) -> float:
+    """A tower that sees nothing but the mean colour of each product."""
+    seen, true = (cutout[cutout[..., 3] > 0].mean(axis=0) for cutout in (one, other))
+    return float(np.allclose(seen, true))
+
+
 def test_the_same_outline_has_not_grown() -> None:
     """A product that stands as in the reference has expansion 0 and misses nothing."""
     alpha = a_square(30, 30, 70, 70)
@@ -111,18 +117,19 @@ def test_a_kept_product_measures_clean_and_is_accepted() -> None:
     """The reference itself as picture: nothing grown, nothing missing, no colour shift."""
     alpha = a_square(30, 30, 70, 70)
     seen = Comparison(a_picture(alpha), a_picture(alpha), alpha)
-    measures = measure_render("key", "keep", seen, not_ground)
+    measures = measure_render("key", "keep", seen, not_ground, same_mean)
     wanted = {"reference_iou": 1, "object_expansion": 0, "product_missing": 0, "delta_e": 0}
     assert measures.numbers == wanted
     assert judge(measures, "keep", GateRecipe()).status == "accepted"
 
 
-def test_measures_without_a_tower_say_why() -> None:
-    """Subject fidelity and prompt match are no numbers yet, and never a silent pass."""
+def test_a_measure_that_says_nothing_tells_why() -> None:
+    """Photographed pixels have no fidelity to measure, and no prompt is matched in silence."""
     alpha = a_square(30, 30, 70, 70)
     seen = Comparison(a_picture(alpha), a_picture(alpha), alpha)
-    reasons = measure_render("key", "packshot", seen, blind).not_valid
-    assert reasons["subject_fidelity"] == reasons["prompt_match"] == "no image tower ships with pocket yet"
+    reasons = measure_render("key", "packshot", seen, blind, same_mean).not_valid
+    assert reasons["subject_fidelity"] == "the product's pixels are the photographed ones"
+    assert reasons["prompt_match"] == "the gates are not given the prompt yet"
     assert reasons["object_expansion"] == "a packshot has no painted surroundings"
 
 
@@ -130,7 +137,7 @@ def test_an_unsure_segmentation_invalidates_the_outline_gates_only() -> None:
     """A network that misses the product on plain grey says so with its IoU; the colours are still judged."""
     alpha = a_square(30, 30, 70, 70)
     seen = Comparison(a_picture(alpha, (40, 40, 200)), a_picture(alpha), alpha)
-    measures = measure_render("key", "keep", seen, blind)
+    measures = measure_render("key", "keep", seen, blind, same_mean)
     assert "with IoU 0.00; at least 0.6 is needed" in measures.not_valid["object_expansion"]
     assert judge(measures, "keep", GateRecipe()).gate == "delta_e"
 
@@ -139,7 +146,7 @@ def test_a_second_product_is_refused_with_value_limit_and_remedy() -> None:
     """The verdict names the gate, what was measured, what is allowed and what to do."""
     alpha = a_square(30, 30, 70, 70)
     seen = Comparison(a_picture(alpha | a_square(0, 0, 20, 20)), a_picture(alpha), alpha)
-    verdict = judge(measure_render("key", "keep", seen, not_ground), "keep", GateRecipe())
+    verdict = judge(measure_render("key", "keep", seen, not_ground, same_mean), "keep", GateRecipe())
     assert (verdict.status, verdict.gate) == ("refused", "object_expansion")
     assert (verdict.value, verdict.limit) == ("0.250", "at most 0.15")
     assert "another seed" in verdict.remedy
@@ -149,9 +156,16 @@ def test_a_drawn_picture_without_the_product_is_refused() -> None:
     """Nothing is found where the product should be: all of it is missing, and its colour is no number."""
     alpha = a_square(30, 30, 70, 70)
     seen = Comparison(np.full((100, 100, 3), GREY, np.uint8), a_picture(alpha), alpha)
-    measures = measure_render("key", "draw", seen, not_ground)
+    measures = measure_render("key", "draw", seen, not_ground, same_mean)
     assert measures.not_valid["delta_e"] == "no product was found in the picture"
     assert judge(measures, "draw", GateRecipe()).gate == "product_missing"
+
+
+def test_a_drawn_product_is_compared_with_its_cutout() -> None:
+    """The tower is shown what was found in the picture and the cutout, wherever they stand."""
+    here, there = a_square(10, 10, 40, 40), a_square(50, 50, 90, 90)
+    seen = Comparison(a_picture(there), a_picture(here), here)
+    assert measure_render("key", "draw", seen, not_ground, same_mean).numbers["subject_fidelity"] == 1.0
 
 
 def test_draw_and_keep_have_their_own_colour_limits() -> None:
