@@ -117,7 +117,8 @@ def save_tower(tower: ImageTower, folder: Path) -> None:
 def load_tower(folder: Path) -> ImageTower:
     """What `save_tower` wrote, in float32, ready to measure."""
     told = json.loads((folder / "config.json").read_text())
-    tower = ImageTower(TowerConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}))
+    told |= {name: tuple(told[name]) for name in ("widths", "depths")}
+    tower = ImageTower(TowerConfig(**told))
     state = tower.state_dict()
     weights = load_file(folder / "image.safetensors")
     tower.load_state_dict({key: value.to(state[key].dtype) for key, value in weights.items()})

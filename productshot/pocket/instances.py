@@ -104,11 +104,11 @@ def vary(rgba: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]
 
     What a second camera, a second lamp and an imperfect cutout do; the product stays itself.
     """
-    out = on_grey(rgba).astype(np.float32)
+    out = on_grey(rgba).astype(np.float64)
     n = len(out)
     gain = rng.normal(1.0, 0.12, (n, 1, 1, 1)) * rng.normal(1.0, 0.05, (n, 1, 1, 3))
     out = (out - 128) * rng.uniform(0.8, 1.2, (n, 1, 1, 1)) + 128
-    inside = rgba[..., 3:].astype(np.float32) / 255
+    inside = rgba[..., 3:] / 255
     out = np.clip(out * gain, 0, 255) * inside + 128 * (1 - inside)
     for k in range(n):
         down, across = rng.integers(-4, 5, 2)
