@@ -6,7 +6,7 @@ tell two mugs apart and not a mug from a lamp.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from productshot.geometry import Size
 from productshot.pixels import resize
 from productshot.pocket.clip import MARGIN, SIDE, ImageTower, auc, on_grey, see_products
 from productshot.pocket.shapes import NOUNS
-from productshot.pocket.studio import draw, frame_product, random_product, random_view
+from productshot.pocket.studio import draw_views, random_product
 
 VIEWS = 3
 HELD_OUT = 160
@@ -75,13 +75,8 @@ def views_of(number: int, first_seed: int) -> NDArray[np.uint8]:
     """(VIEWS, SIDE, SIDE, 4) of product `number`, each from another side, in another light and scene."""
     rng = np.random.default_rng((first_seed, number))
     product = random_product(rng, NOUNS[number % len(NOUNS)])
-    views = []
-    for _ in range(VIEWS):
-        view = frame_product(product, random_view(rng))
-        view = replace(view, yaw=float(rng.uniform(-75, 75)), scale=0.74, offset_x=0.0, offset_y=0.0)
-        drawing = draw(product, view)
-        views.append(square_cutout(np.dstack([drawing.picture, drawing.mask])))
-    return np.stack(views)
+    drawn = draw_views(product, rng, VIEWS)
+    return np.stack([square_cutout(np.dstack([view.picture, view.mask])) for view in drawn])
 
 
 def _views(job: tuple[int, int]) -> NDArray[np.uint8]:

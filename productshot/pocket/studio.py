@@ -20,6 +20,7 @@ from productshot.errors import InputRefused
 from productshot.pocket import rays, shapes
 from productshot.pocket.shapes import NOUNS
 from productshot.pocket.textures import SCENES
+from productshot.render.control import edges as find_edges
 
 PALETTE: dict[str, tuple[int, int, int]] = {
     "red": (205, 32, 38), "orange": (245, 125, 20), "yellow": (248, 208, 30), "green": (50, 150, 60),
@@ -138,6 +139,11 @@ class Drawing:
     noun: str | None
     colour: str | None
     scene: str
+
+    @property
+    def edges(self) -> NDArray[np.uint8]:
+        """(h, w) uint8, 255 on the thin edges of the whole picture: what the ControlNet is steered by."""
+        return find_edges(np.dstack([self.picture, np.full_like(self.mask, 255)]))
 
 
 @dataclass(frozen=True)
@@ -347,6 +353,15 @@ def draw(product: ProductSpec | None, view: ViewSpec, size: int = 128, supersamp
     picture, mask, depth = photograph(props, view, size, size, supersample)
     noun, colour = (product.noun, product.colour) if product else (None, None)
     return Drawing(picture, mask, depth, caption_of(product, view.scene), noun, colour, view.scene)
+
+
+def draw_views(product: ProductSpec, rng: np.random.Generator, count: int, size: int = 128) -> list[Drawing]:
+    """Photos of one product, each from another side, in another light and scene; the product large and centred."""
+    views = [frame_product(product, random_view(rng)) for _ in range(count)]
+    turned = [
+        replace(v, yaw=float(rng.uniform(-75, 75)), scale=0.74, offset_x=0.0, offset_y=0.0) for v in views
+    ]
+    return [draw(product, view, size) for view in turned]
 
 
 def random_drawing(seed: int, size: int = 128, empty_share: float = 0.15) -> Drawing:

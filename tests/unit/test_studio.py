@@ -18,6 +18,7 @@ from productshot.pocket.studio import (
     Prop,
     caption_of,
     draw,
+    draw_views,
     frame_product,
     photograph,
     random_drawing,
@@ -139,6 +140,22 @@ def test_a_print_writes_in_the_second_colour() -> None:
     changed = np.abs(bare.picture.astype(int) - printed.picture).max(axis=2) > 40
     assert 0.01 < changed[bare.mask == 255].mean() < 0.4
     assert not changed[bare.mask == 0].any()
+
+
+def test_edges_mark_the_outline() -> None:
+    """A ball on a plain sweep has edges along its outline and none far above it."""
+    drawing = a_drawing("ball", "on a white studio sweep", 64)
+    rim = (drawing.mask > 0) & (drawing.mask < 255)
+    assert set(np.unique(drawing.edges)) == {0, 255}
+    assert (drawing.edges[rim] == 255).mean() > 0.3
+    assert not drawing.edges[:4].any()
+
+
+def test_views_show_one_product_from_several_sides() -> None:
+    """Three views differ in picture and scene or side; noun and colour stay."""
+    views = draw_views(a_product("teapot", "teal"), np.random.default_rng(2), 3, 48)
+    assert {(view.noun, view.colour) for view in views} == {("teapot", "teal")}
+    assert all(np.abs(views[0].mask.astype(int) - view.mask).mean() > 3 for view in views[1:])
 
 
 def test_every_light_setup_is_met() -> None:
