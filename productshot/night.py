@@ -21,7 +21,7 @@ from productshot.records import Adapter, Asset, Cutout, Photo, Refusal, Render
 from productshot.review import decisions_of, with_decision
 from productshot.stages.assets import AssetJob, make_assets, publish
 from productshot.stages.cutouts import choose_cutout, cut_out_photos
-from productshot.stages.gates import Judged, judge_render, measure_renders
+from productshot.stages.gates import Judged, judge_render, judge_size, measure_renders
 from productshot.stages.photos import find_photos, measure_photos, product_photos
 from productshot.stages.renders import RenderJob, fallback_of, jobs_of, render_jobs
 from productshot.store import Store
@@ -237,7 +237,9 @@ class Night:
                 self._keep(measures)
                 continue
             verdict = judge_render(render, measures, recipes.gates, recipes.cutouts, policy)
-            picture = Judged(render, measures, with_decision(render, verdict, self._decisions(render.sku)))
+            verdict = with_decision(render, verdict, self._decisions(render.sku))
+            verdict = judge_size(render, verdict, self._channels(), recipes.assets)
+            picture = Judged(render, measures, verdict)
             self.skus[render.sku].judged.append(picture)
             pictures.append(picture)
         return pictures

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from catalog_schemas import CutoutRecipe, GateRecipe, ReviewPolicy
+from catalog_schemas import AssetRecipe, Channel, CutoutRecipe, GateRecipe, ReviewPolicy
 from productshot.gates import Comparison, judge, measure_render
-from productshot.geometry import Box, Size
+from productshot.geometry import Box, Size, frame_for
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
 from productshot.pixels import from_png, lay, paste, resize
@@ -93,6 +94,33 @@ def scaled(box: Box, frame: Box, width: int) -> Box:
     left, top = round((box.left - frame.left) * scale), round((box.top - frame.top) * scale)
     size = Size(max(1, round(box.size.width * scale)), max(1, round(box.size.height * scale)))
     return Box(left, top, left + size.width, top + size.height)
+
+
+def judge_size(render: Render, verdict: Verdict, channels: Sequence[Channel], recipe: AssetRecipe) -> Verdict:
+    """Refused when a drawn picture has too few pixels for every slot that takes its lane; else as it was.
+
+    Neither gates nor people can mend that, so the scene falls back to keep at once.
+    """
+    if render.lane != "draw" or verdict.status == "refused":
+        return verdict
+    assert render.master is not None
+    missing = []
+    for channel in channels:
+        for slot in channel.slots:
+            if "draw" in slot.lanes:
+                wide = frame_for(slot.ratio, render.master, render.size).size.width
+                needed = math.ceil(slot.min_width / recipe.max_upscale)
+                missing.append((needed - wide, wide, needed, f"{channel.name}/{slot.name}"))
+    if not missing or min(missing)[0] <= 0:
+        return verdict
+    _, wide, needed, slot_name = min(missing)
+    return Verdict(
+        status="refused",
+        gate="drawn_size",
+        value=f"{wide} px wide",
+        limit=f"slot {slot_name} needs at least {needed} px at upscale {recipe.max_upscale:g}",
+        remedy="render larger (renders.size_px and a base model that can), or use lane keep",
+    )
 
 
 def judge_render(
