@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 CPU_WIDTHS = (64, 128, 192)
@@ -49,21 +48,6 @@ def build_scheduler() -> DDIMScheduler:
         rescale_betas_zero_snr=True,
         timestep_spacing="trailing",
     )
-
-
-def velocity_weight(alpha_bar: Tensor, gamma: float = 5.0) -> Tensor:
-    """(min(SNR, gamma) + 1) / (SNR + 1) with SNR = alpha_bar / (1 - alpha_bar).
-
-    The clamp of Hang et al. 2023 (section 3.4) on the loss that velocity weighs by SNR + 1 (Salimans and Ho 2022,
-    section 4): 1 where noise rules, so that the last timestep, which decides the layout, is learned in full.
-    """
-    snr = alpha_bar / (1 - alpha_bar)
-    return (snr.clamp(max=gamma) + 1) / (snr + 1)
-
-
-def weighted_loss(target: Tensor, predicted: Tensor, weight: Tensor) -> Tensor:
-    """Mean over the batch of weight_i * mean((target_i - predicted_i)^2)."""
-    return (weight * (target - predicted).square().mean(dim=(1, 2, 3))).mean()
 
 
 def save_pipeline(

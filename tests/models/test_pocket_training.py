@@ -88,13 +88,6 @@ def test_the_learning_rate_warms_up_and_anneals() -> None:
     assert rates[-1] < 0.001
 
 
-def test_velocity_weight_is_one_where_noise_rules() -> None:
-    """(min(SNR, 5) + 1)/(SNR + 1): 1 up to an SNR of 5, also at pure noise, 6/10 at 9 (alpha_bar 0.9)."""
-    weight = diffusion.velocity_weight(torch.tensor([0.0, 0.5, 0.9], dtype=torch.float64))
-
-    assert weight.tolist() == pytest.approx([1.0, 1.0, 0.6])
-
-
 def test_the_schedule_ends_in_pure_noise() -> None:
     """The last timestep holds no signal, the first almost nothing else."""
     alpha_bar = diffusion.build_scheduler().alphas_cumprod
