@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -33,17 +34,25 @@ class Labelled:
     labels: dict[str, NDArray[np.int64]]
 
 
+def _render(job: tuple[int, int]) -> tuple[NDArray[np.uint8], tuple[str, str, str]]:
+    """Drawing number k of a set, with its noun, colour and scene; k goes through all pairs of noun and scene."""
+    _, k = job
+    rng = np.random.default_rng(job)
+    product = random_product(rng, NOUNS[k % len(NOUNS)])
+    view = random_view(rng, SCENES[(k // len(NOUNS)) % len(SCENES)])
+    return draw(product, frame_product(product, view)).picture, (product.noun, product.colour, view.scene)
+
+
 def renders(count: int, first_seed: int) -> Labelled:
-    """Drawings of one product each; the products of patterns keep their first colour's name."""
-    pictures, labels = [], {kind: np.empty(count, np.int64) for kind in KINDS}
-    for k in range(count):
-        rng = np.random.default_rng((first_seed, k))
-        product = random_product(rng, NOUNS[k % len(NOUNS)])
-        view = random_view(rng, SCENES[(k // len(NOUNS)) % len(SCENES)])
-        pictures.append(draw(product, frame_product(product, view)).picture)
-        for kind, word in (("noun", product.noun), ("colour", product.colour), ("scene", view.scene)):
-            labels[kind][k] = KINDS[kind].index(word)
-    return Labelled(np.stack(pictures), labels)
+    """Drawings of one product each; a patterned product has the name of its first colour."""
+    with get_context("spawn").Pool(2) as pool:
+        drawn = pool.map(_render, [(first_seed, k) for k in range(count)], chunksize=64)
+    words = list(zip(*(told for _, told in drawn), strict=True))
+    labels = {
+        kind: np.array([KINDS[kind].index(word) for word in column])
+        for kind, column in zip(KINDS, words, strict=True)
+    }
+    return Labelled(np.stack([picture for picture, _ in drawn]), labels)
 
 
 @torch.inference_mode()
