@@ -30,6 +30,8 @@ from productshot.pocket.sheets import contact_sheet, control_sheet, prompt_sheet
 from productshot.pocket.textures import SCENES
 
 HELD_OUT = 256
+LATENT_NOISE = 0.3
+"""Most deviation of noise on latents (of about 1.2) that the decoder learns to overlook; this UNet leaves 0.15."""
 EMPTY_CAPTION = "a photo of an empty scene {scene}"
 
 
@@ -89,14 +91,19 @@ class VaeTask:
     def loss(self, rng: np.random.Generator, batch: int, progress: float) -> Tensor:
         """Reconstruction, the weighted distance to the colour anchor, 3e-4 times the KL term; means per element.
 
-        The anchor is loosened when training goes on from released weights: their colours are right already.
+        The anchor is loosened when training goes on from released weights: their colours are right already. A decoder
+        that is trained alone sees half of its latents with noise, as a UNet leaves it in them: else it draws speckle.
         """
         crop = 64 if progress < 0.99 else self.drawings.pictures.shape[1]
         pictures = self.drawings.pictures[: self.drawings.trained]
         x = vae.to_model(vae.random_crops(pictures, rng, batch, crop), self.device)
         with half_precision(self.device):
             posterior = self.model.encode(x).latent_dist
-            x_hat = self.model.decode(posterior.sample()).sample
+            latents = posterior.sample()
+            if self.decoder_only:
+                level = LATENT_NOISE * torch.rand(batch, 1, 1, 1) * (torch.rand(batch, 1, 1, 1) < 0.5)
+                latents = latents + level.to(latents) * torch.randn_like(latents)
+            x_hat = self.model.decode(latents).sample
         kl = vae.kl_to_normal(posterior.mean.float(), posterior.logvar.float())
         anchor = (posterior.mean[:, :3].float() - vae.colour_anchor(x)).abs().mean()
         return vae.reconstruction_loss(x, x_hat.float()) + self.anchor_weight * anchor + 3e-4 * kl
