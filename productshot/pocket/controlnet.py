@@ -17,10 +17,10 @@ from productshot.render.control import edges, scribble
 
 EDGES, SCRIBBLE, SILHOUETTE = 0, 1, 2
 KEPT_CHANNELS = (
-    ((EDGES,), 0.15),
+    ((EDGES,), 0.25),
     ((SCRIBBLE,), 0.10),
-    ((SILHOUETTE,), 0.35),
-    ((EDGES, SILHOUETTE), 0.10),
+    ((SILHOUETTE,), 0.20),
+    ((EDGES, SILHOUETTE), 0.15),
     ((EDGES, SCRIBBLE, SILHOUETTE), 0.25),
     ((), 0.05),
 )

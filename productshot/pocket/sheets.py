@@ -100,9 +100,14 @@ def control_sheet(
 
 
 def edge_correlation(pictures: NDArray[np.uint8], edges: NDArray[np.uint8]) -> float:
-    """Mean Pearson correlation of the pictures' grey gradient with the softened edges that were asked for."""
+    """Mean Pearson correlation of the pictures' grey gradient with the softened edges that were asked for.
+
+    Where no edge was asked for there is nothing to follow: such pictures do not count.
+    """
     values = []
     for picture, asked in zip(pictures, edges, strict=True):
+        if not asked.any():
+            continue
         grey = gaussian_filter(picture.astype(np.float32).mean(axis=2), 0.8)
         slope = np.hypot(*np.gradient(grey))
         values.append(float(np.corrcoef(slope.ravel(), soften(asked).ravel())[0, 1]))
