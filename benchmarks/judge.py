@@ -108,7 +108,7 @@ def with_none(seen: Labelled, base: Any, rng: np.random.Generator) -> Labelled:
     return Labelled(pictures, labels)
 
 
-def fit_judge(tower: clip.ImageTower, seen: Labelled, epochs: int = 6, batch: int = 64) -> Judge:
+def fit_judge(tower: clip.ImageTower, seen: Labelled, epochs: int = 4, batch: int = 64) -> Judge:
     """A judge fitted to labelled pictures, with slight noise, shifts and softness so that no artefact decides."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)

@@ -87,7 +87,7 @@ def measure_pictures(release: Release) -> dict[str, object]:
     """Shares of generated pictures with the scene, class and colour asked for, by judges fitted to renders."""
     base, tower = release.pipeline(), release.tower()
     rng = np.random.default_rng(1)
-    judge = fit_judge(tower, with_none(renders(6_144, UNSEEN_SEED + 1), base, rng))
+    judge = fit_judge(tower, with_none(renders(4_096, UNSEEN_SEED + 1), base, rng))
     unseen = with_none(renders(512, UNSEEN_SEED + 2), base, rng)
     prompts, labels = asked_for(PICTURES)
     pictures = np.concatenate([
