@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy
 from productshot.adapters.losses import add_noise
 from productshot.pocket import clip, vae
 from productshot.pocket.studio import COLOURS, NOUNS, SCENES, draw, frame_product, random_product, random_view
+from productshot.render.sample import split
 
 KINDS = {"noun": NOUNS, "colour": COLOURS, "scene": SCENES}
 NONE_SHARE = 0.2
@@ -75,8 +76,8 @@ def spoiled(pictures: NDArray[np.uint8], base: Any, rng: np.random.Generator) ->
             x_0, torch.randn(x_0.shape, generator=torch.Generator().manual_seed(first)), alpha_bar
         )
         v = base.unet(x_t, t, words.expand(len(x), -1, -1)).sample
-        a = alpha_bar.view(-1, 1, 1, 1)
-        x_0_hat = a.sqrt() * x_t - (1 - a).sqrt() * v
+        kind = base.scheduler.config.prediction_type
+        x_0_hat, _ = split(kind, v, x_t, alpha_bar.view(-1, 1, 1, 1))
         guessed.append(vae.to_pictures(base.vae.decode(x_0_hat / scale).sample))
     return np.concatenate([np.asarray(np.stack(blurred).round(), np.uint8), *guessed])
 
@@ -92,8 +93,7 @@ class Judge(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(n, 3, SIDE, SIDE) in -1..1 -> logits of each kind."""
-        y = self.body(x)
-        pooled = torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3))], dim=1)
+        pooled = clip.pool(self.body(x))
         return {kind: head(pooled) for kind, head in self.heads.items()}
 
 
@@ -109,7 +109,7 @@ def with_none(seen: Labelled, base: Any, rng: np.random.Generator) -> Labelled:
 
 
 def fit_judge(tower: clip.ImageTower, seen: Labelled, epochs: int = 4, batch: int = 64) -> Judge:
-    """A judge fitted to labelled pictures, with slight noise, shifts and softness so that no artefact decides."""
+    """A judge fitted to labelled pictures, with slight noise and shifts, so that no artefact decides."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     judge = Judge(tower)
@@ -119,7 +119,7 @@ def fit_judge(tower: clip.ImageTower, seen: Labelled, epochs: int = 4, batch: in
     judge.train()
     for _ in range(steps):
         rows = rng.integers(len(seen.pictures), size=batch)
-        crops = vae.random_crops(seen.pictures[rows], rng, batch, 118, mirror=False, rows=True)
+        crops = vae.crop_each(seen.pictures[rows], rng, 118)
         x = clip.to_tower(crops) + 0.03 * torch.randn(batch, 3, clip.SIDE, clip.SIDE)
         logits = judge(x)
         loss = sum(cross_entropy(logits[kind], torch.from_numpy(seen.labels[kind][rows])) for kind in KINDS)

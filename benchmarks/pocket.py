@@ -37,14 +37,22 @@ from productshot.pocket.composites import composite, stocked
 from productshot.pocket.controlnet import EDGES, control_image
 from productshot.pocket.instances import VIEWS, square_cutout, views_of
 from productshot.pocket.sheets import contact_sheet, control_sheet, edge_correlation, sample
-from productshot.pocket.studio import COLOURS, NOUNS, SCENES, random_drawing, random_product, shop_photo
+from productshot.pocket.studio import (
+    COLOURS,
+    NOUNS,
+    SCENES,
+    random_drawing,
+    random_product,
+    shop_photo,
+    with_article,
+)
 from productshot.render.base import open_base
 from productshot.render.keep import paint_around
 
 UNSEEN_SEED = 90_000_000
 """Drawings from here on were in no training set."""
 PICTURES = 240
-STEPS, GUIDANCE = 25, 4.0
+STEPS = 25
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def asked_for(count: int) -> tuple[list[str], dict[str, NDArray[np.int64]]]:
     rng = np.random.default_rng(7)
     labels = {kind: rng.permutation(np.arange(count) % len(words)) for kind, words in KINDS.items()}
     prompts = [
-        f"a photo of {'an' if COLOURS[c][0] in 'aeio' else 'a'} {COLOURS[c]} {NOUNS[n]} {SCENES[s]}"
+        f"a photo of {with_article(f'{COLOURS[c]} {NOUNS[n]}')} {SCENES[s]}"
         for n, c, s in zip(labels["noun"], labels["colour"], labels["scene"], strict=True)
     ]
     return prompts, labels
@@ -149,27 +157,13 @@ def measure_clip(release: Release) -> dict[str, object]:
     return {"retrieval_top1_of_32": clip.retrieval(pictures, said, 32)}
 
 
-def pair_scores(known: torch.Tensor, product: list[str], noun: list[str]) -> tuple[list[float], list[float]]:
-    """Cosines of same-product pairs and of same-noun pairs of different products."""
-    likeness = (known @ known.T).numpy()
-    same, other = [], []
-    for a in range(len(product)):
-        for b in range(a):
-            if product[a] == product[b]:
-                same.append(float(likeness[a, b]))
-            elif noun[a] == noun[b]:
-                other.append(float(likeness[a, b]))
-    return same, other
-
-
 def measure_fidelity(release: Release) -> dict[str, object]:
     """Chance that two views of one product score above views of two products of its noun: studio and real photos."""
     tower, count = release.tower(), 320
     views = np.concatenate([views_of(k, UNSEEN_SEED + 4) for k in range(count)])
-    product = [str(k) for k in range(count) for _ in range(VIEWS)]
-    noun = [NOUNS[k % len(NOUNS)] for k in range(count) for _ in range(VIEWS)]
-    same, other = pair_scores(clip.see_products(tower, views), product, noun)
-    figures: dict[str, object] = {"studio_auc": round(clip.auc(np.array(same), np.array(other)), 4)}
+    products = np.repeat(np.arange(count), VIEWS)
+    known = clip.see_products(tower, views)
+    figures: dict[str, object] = {"studio_auc": clip.instance_auc(known, products, products % len(NOUNS))}
     photos = Path(os.environ.get("PRODUCTSHOT_PHOTOS", "../shared")) / "photos"
     if not photos.is_dir():
         return figures | {"real_auc": "not measured: no photos"}
@@ -189,9 +183,9 @@ def real_fidelity(tower: clip.ImageTower, photos: Path) -> dict[str, object]:
         if (alpha >= 250).any():
             cutouts.append(square_cutout(np.dstack([rgb, alpha])))
             product.append(path.parent.name)
-    noun = [nouns[name] for name in product]
-    same, other = pair_scores(clip.see_products(tower, np.stack(cutouts)), product, noun)
-    return {"real_auc": round(clip.auc(np.array(same), np.array(other)), 4), "real_photos": len(cutouts)}
+    known = clip.see_products(tower, np.stack(cutouts))
+    value = clip.instance_auc(known, product, [nouns[name] for name in product])
+    return {"real_auc": value, "real_photos": len(cutouts)}
 
 
 def measure_vae(release: Release) -> dict[str, object]:

@@ -23,6 +23,9 @@ from productshot.pixels import Pixels, lay, paste, size_of
 DEFAULT_FILL = 0.85
 """Share of the frame for a packshot in a slot that names none."""
 
+DRAW_LARGER = "render larger (renders.size_px and a base model that can), or use lane keep"
+"""What helps a drawn picture that is too small for a slot."""
+
 SOLID = 128
 """The product is where the alpha is at least this; a fainter fringe belongs to its edge."""
 
@@ -124,16 +127,21 @@ def _drawn_picture(
 
     width = _largest_width(upscale, slot, recipe)
     if width < slot.min_width:
-        needed = math.ceil(slot.min_width / recipe.max_upscale)
-        raise GateRefused(
-            item,
-            f"is {frame.size.width} px wide in the render",
-            f"{where} needs at least {needed} px at upscale {recipe.max_upscale:g}",
-            "render larger (renders.size_px and a base model that can), or use lane keep",
-        )
+        told = f"is {frame.size.width} px wide in the render"
+        raise GateRefused(item, told, drawn_limit(slot, where, recipe), DRAW_LARGER)
     size = Size(width, slot.height(width))
     rgb = add_grain(enlarge(plate, window, size), plate)
     return Composed(rgb, np.zeros((size.height, size.width), np.uint8), upscale(width), None)
+
+
+def drawn_width(slot: Slot, recipe: AssetRecipe) -> int:
+    """How many px wide a drawn picture must be in the slot's frame: its own pixels count as the product's."""
+    return math.ceil(slot.min_width / recipe.max_upscale)
+
+
+def drawn_limit(slot: Slot, where: str, recipe: AssetRecipe) -> str:
+    """The same in the words of a refusal; `where` names the slot."""
+    return f"{where} needs at least {drawn_width(slot, recipe)} px at upscale {recipe.max_upscale:g}"
 
 
 def _solid_part(cutout: Pixels, item: str) -> Box:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_file, save_file
 from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, normalize, silu
+
+from productshot.pocket.vae import to_model
 
 SIDE = 96
 """Pictures are looked at in squares of this many pixels."""
@@ -74,13 +76,17 @@ class ImageTower(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(n, 3, SIDE, SIDE) in -1..1 -> unit vectors (n, text_width) and (n, instance_width)."""
-        y = self.body(x)
-        pooled = torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3))], dim=1)
-        return normalize(self.text(pooled).float(), dim=1), normalize(self.instance(pooled).float(), dim=1)
+        y = pool(self.body(x))
+        return normalize(self.text(y).float(), dim=1), normalize(self.instance(y).float(), dim=1)
 
     def of_words(self, pooled: Tensor) -> Tensor:
         """The text encoder's pooled output (n, text_width) -> unit vectors that meet those of pictures."""
         return normalize(self.words(pooled).float(), dim=1)
+
+
+def pool(y: Tensor) -> Tensor:
+    """(n, c, h, w) -> (n, 2 c): mean and maximum of each channel."""
+    return torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3))], dim=1)
 
 
 def contrastive_loss(a: Tensor, b: Tensor, scale: Tensor | float) -> Tensor:
@@ -95,7 +101,7 @@ def contrastive_loss(a: Tensor, b: Tensor, scale: Tensor | float) -> Tensor:
 
 def to_tower(pictures: NDArray[np.uint8]) -> Tensor:
     """(n, h, w, 3) uint8 -> (n, 3, SIDE, SIDE) float32 in -1..1."""
-    x = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+    x = to_model(pictures, torch.device("cpu"))
     return x if x.shape[-1] == SIDE else interpolate(x, (SIDE, SIDE), mode="bilinear", antialias=True)
 
 
@@ -150,3 +156,12 @@ def auc(same: NDArray[np.float64], different: NDArray[np.float64]) -> float:
     ranks = rankdata(np.concatenate([same, different]))
     n, m = len(same), len(different)
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def instance_auc(known: Tensor, products: ArrayLike, nouns: ArrayLike) -> float:
+    """AUC of same-product pairs of views against pairs of different products of one noun; a row, a view."""
+    likeness, product, noun = (known @ known.T).numpy(), np.asarray(products), np.asarray(nouns)
+    pair = np.tri(len(product), k=-1, dtype=bool)
+    one_product = product[:, None] == product
+    one_noun = noun[:, None] == noun
+    return round(auc(likeness[pair & one_product], likeness[pair & one_noun & ~one_product]), 4)

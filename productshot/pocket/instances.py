@@ -11,14 +11,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
 from productshot.adapters.sets import crop, product_box, square_around
 from productshot.geometry import Size
 from productshot.pixels import resize
-from productshot.pocket.clip import MARGIN, SIDE, ImageTower, auc, on_grey, see_products
+from productshot.pocket.clip import MARGIN, SIDE, ImageTower, instance_auc, on_grey, see_products
 from productshot.pocket.shapes import NOUNS
 from productshot.pocket.studio import draw_views, random_product
 
@@ -52,17 +51,9 @@ class Instances:
     def auc_of_held_out(self, tower: ImageTower) -> float:
         """Chance that two views of a held-out product are nearer than views of two held-out products of its noun."""
         held = np.asarray(self.cutouts[-HELD_OUT:])
-        known = see_products(tower, held.reshape(-1, *held.shape[2:])).view(len(held), VIEWS, -1)
-        likeness = torch.einsum("avd,bwd->avbw", known, known).numpy()
-        same = [likeness[a, v, a, w] for a in range(len(held)) for v in range(VIEWS) for w in range(v)]
-        other = [
-            likeness[a, v, b, w]
-            for a in range(len(held))
-            for b in range(a % len(NOUNS), a, len(NOUNS))
-            for v in range(VIEWS)
-            for w in range(VIEWS)
-        ]
-        return round(auc(np.array(same, np.float64), np.array(other, np.float64)), 4)
+        products = np.repeat(np.arange(len(held)), VIEWS)
+        known = see_products(tower, held.reshape(-1, *held.shape[2:]))
+        return instance_auc(known, products, products % len(NOUNS))
 
 
 def square_cutout(rgba: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:

@@ -17,7 +17,6 @@ import torch
 from diffusers import AutoencoderKL, ControlNetModel, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -70,13 +69,10 @@ class VaeTask:
         decoder_only: bool = False,
     ) -> None:
         self.drawings, self.device, self.decoder_only = drawings, device, decoder_only
-        self.model = vae.build_vae(widths).to(device)
-        self.anchor_weight = 0.5
-        if start:
-            self.model.load_state_dict(load_weights(start))
-            self.anchor_weight = 0.1
-        if start and decoder_only:
-            self.model.register_to_config(scaling_factor=scaling_factor(start))
+        fresh = start is None
+        model = vae.build_vae(widths) if fresh else AutoencoderKL.from_pretrained(start, dtype=torch.float32)
+        self.model, self.anchor_weight = model.to(device), 0.5 if fresh else 0.1
+        if decoder_only:
             self.model.encoder.requires_grad_(False)
             self.model.quant_conv.requires_grad_(False)
 
@@ -156,7 +152,7 @@ class ClipTask:
         """Contrastive loss of pictures with captions, plus that of views with views among products of few nouns."""
         self.tower.train()
         rows = rng.integers(self.drawings.trained, size=batch)
-        pictures = vae.random_crops(self.drawings.pictures[rows], rng, batch, 118, mirror=False, rows=True)
+        pictures = vae.crop_each(self.drawings.pictures[rows], rng, 118)
         one, two = self.instances.draw_pairs(rng, batch)
         x = torch.cat([clip.to_tower(pictures), clip.to_tower(vary(one, rng)), clip.to_tower(vary(two, rng))])
         with half_precision(self.device):
@@ -211,11 +207,9 @@ class DiffusionTask:
         self.no_text = text.token_ids(self.tokenizer, [""])[0]
         self.text = CLIPTextModel.from_pretrained(words / "text_encoder", dtype=torch.float32).to(device)
         self.text.requires_grad_(False)
-        self.unet = diffusion.build_unet(widths).to(device)
-        if start:
-            self.unet.load_state_dict(load_weights(start))
-        self.mean_unet = copy.deepcopy(self.unet)
-        self.unet = fast_attention(self.unet)
+        unet = UNet2DConditionModel.from_pretrained(start, dtype=torch.float32) if start else None
+        self.mean_unet = (unet or diffusion.build_unet(widths)).to(device)
+        self.unet = fast_attention(copy.deepcopy(self.mean_unet))
         self.alpha_bar = diffusion.build_scheduler().alphas_cumprod.to(device)
 
     def modules(self) -> dict[str, nn.Module]:
@@ -272,10 +266,9 @@ class ControlTask:
         self.device, self.base, self.drawings = device, base.to(device), drawings
         for module in (base.unet, base.text_encoder, base.vae):
             module.requires_grad_(False)
-        self.net = controlnet.build_controlnet(base.unet).to(device)
-        if start:
-            self.net.load_state_dict(load_weights(start))
-        self.net, self.unet = fast_attention(self.net), fast_attention(copy.deepcopy(base.unet))
+        net = ControlNetModel.from_pretrained(start, dtype=torch.float32) if start else None
+        self.net = fast_attention((net or controlnet.build_controlnet(base.unet)).to(device))
+        self.unet = fast_attention(copy.deepcopy(base.unet))
         self.words = self.encode_captions(drawings.captions[: drawings.trained])
         empty = self.encode_captions([EMPTY_CAPTION.format(scene=scene) for scene in SCENES])
         self.scene_words = empty[[scene_of(caption) for caption in drawings.captions[: drawings.trained]]]
@@ -361,16 +354,6 @@ def fast_attention(module: UNet2DConditionModel | ControlNetModel) -> UNet2DCond
     """The module with plain matmuls for attention: on a CPU the fused kernel's backward is slower."""
     module.set_attn_processor(AttnProcessor())
     return module
-
-
-def scaling_factor(folder: Path) -> float:
-    """The released autoencoder's factor from latents to unit variance."""
-    return float(json.loads((folder / "config.json").read_text())["scaling_factor"])
-
-
-def load_weights(folder: Path) -> dict[str, Tensor]:
-    """The released weights of a diffusers model, in float32, to go on from when no checkpoint is left."""
-    return {k: v.float() for k, v in load_file(folder / "diffusion_pytorch_model.safetensors").items()}
 
 
 def load_pipeline(folder: Path) -> StableDiffusionPipeline:

@@ -78,19 +78,23 @@ def psnr(x: Tensor, x_hat: Tensor) -> float:
     return float(-10.0 * torch.log10(mse))
 
 
-def random_crops(
-    pictures: NDArray[np.uint8],
-    rng: np.random.Generator,
-    batch: int,
-    crop: int,
-    mirror: bool = True,
-    rows: bool = False,
-) -> NDArray[np.uint8]:
-    """(batch, crop, crop, 3) uint8 windows of random pictures, half of them mirrored; `rows` takes each in turn."""
+def crop_each(pictures: NDArray[np.uint8], rng: np.random.Generator, crop: int) -> NDArray[np.uint8]:
+    """(n, crop, crop, 3) uint8: a random window of each picture (n, h, w, 3)."""
     n, height, width = pictures.shape[:3]
-    out = np.empty((batch, crop, crop, 3), np.uint8)
-    for k in range(batch):
-        top, left = rng.integers(height - crop + 1), rng.integers(width - crop + 1)
-        window = pictures[k if rows else rng.integers(n), top : top + crop, left : left + crop]
-        out[k] = window[:, ::-1] if mirror and rng.random() < 0.5 else window
-    return out
+    corners = zip(
+        rng.integers(height - crop + 1, size=n), rng.integers(width - crop + 1, size=n), strict=True
+    )
+    windows = [
+        p[top : top + crop, left : left + crop] for p, (top, left) in zip(pictures, corners, strict=True)
+    ]
+    return np.stack(windows)
+
+
+def random_crops(
+    pictures: NDArray[np.uint8], rng: np.random.Generator, batch: int, crop: int
+) -> NDArray[np.uint8]:
+    """(batch, crop, crop, 3) uint8 windows of random pictures, half of them mirrored."""
+    windows = crop_each(pictures[rng.integers(len(pictures), size=batch)], rng, crop)
+    mirror = rng.random(batch) < 0.5
+    windows[mirror] = windows[mirror, :, ::-1]
+    return windows

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from catalog_schemas import AssetRecipe, Channel, CutoutRecipe, GateRecipe, ReviewPolicy
+from productshot.assets.compose import DRAW_LARGER, drawn_limit, drawn_width
 from productshot.gates import Comparison, judge, measure_render
 from productshot.geometry import Box, Size, frame_for
 from productshot.ledger import Ledger, Task
@@ -104,22 +104,25 @@ def judge_size(render: Render, verdict: Verdict, channels: Sequence[Channel], re
     if render.lane != "draw" or verdict.status == "refused":
         return verdict
     assert render.master is not None
-    missing = []
-    for channel in channels:
-        for slot in channel.slots:
-            if "draw" in slot.lanes:
-                wide = frame_for(slot.ratio, render.master, render.size).size.width
-                needed = math.ceil(slot.min_width / recipe.max_upscale)
-                missing.append((needed - wide, wide, needed, f"{channel.name}/{slot.name}"))
-    if not missing or min(missing)[0] <= 0:
+    missing = [
+        (
+            drawn_width(slot, recipe) - frame_for(slot.ratio, render.master, render.size).size.width,
+            channel,
+            slot,
+        )
+        for channel in channels
+        for slot in channel.slots
+        if "draw" in slot.lanes
+    ]
+    lacking, channel, slot = min(missing, key=lambda each: each[0], default=(0, None, None))
+    if channel is None or slot is None or lacking <= 0:
         return verdict
-    _, wide, needed, slot_name = min(missing)
     return Verdict(
         status="refused",
         gate="drawn_size",
-        value=f"{wide} px wide",
-        limit=f"slot {slot_name} needs at least {needed} px at upscale {recipe.max_upscale:g}",
-        remedy="render larger (renders.size_px and a base model that can), or use lane keep",
+        value=f"{drawn_width(slot, recipe) - lacking} px wide",
+        limit=drawn_limit(slot, f"slot {channel.name}/{slot.name}", recipe),
+        remedy=DRAW_LARGER,
     )
 
 
