@@ -35,6 +35,10 @@ class CutoutRecipe(Written):
     min_confidence: float = Field(0.5, ge=0, le=1, description="below it the cutout needs a person")
 
 
+LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "conv1", "conv2")
+"""Attention, feed-forward and the resnets' convolutions: a small base model needs all to learn a shape."""
+
+
 class AdapterRecipe(Written):
     """How an adapter learns one product."""
 
@@ -42,6 +46,9 @@ class AdapterRecipe(Written):
     base: str = Field("pocket", description="pocket, or the path of a diffusers directory")
     token: str = Field("sks", pattern=r"^[a-z]{2,16}$", description="rare token that names the product")
     rank: int = Field(8, ge=1, le=256)
+    targets: tuple[str, ...] = Field(
+        LORA_TARGETS, min_length=1, description="layers with a LoRA, named as peft's target_modules"
+    )
     steps: int = Field(40, ge=1, le=20_000)
     batch: int = Field(4, ge=1, le=64)
     learning_rate: float = Field(1.0e-3, gt=0, le=1)

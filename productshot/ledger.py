@@ -102,16 +102,25 @@ class Ledger:
         return "photos changed" if others else "new"
 
     def once(self, task: Task, make: Callable[[], Record]) -> Record | Refusal:
-        """The task's outcome: found, or made now and marked done.
+        """The task's outcome: adopted when it is done, else made now and marked done (`make_now`)."""
+        return self.adopt(task) or self.make_now(task, make, self.now())
+
+    def now(self) -> float:
+        """The ledger's clock, in seconds."""
+        return self._clock()
+
+    def adopt(self, task: Task) -> Record | Refusal | None:
+        """The outcome of a task that is done already, counted as adopted."""
+        done = self.find(task)
+        self.adopted[task.stage] += done is not None
+        return done
+
+    def make_now(self, task: Task, make: Callable[[], Record], began: float) -> Record | Refusal:
+        """The outcome of a task that is not done, marked done; the work counts as begun at that time.
 
         `make` writes its data first (`put_data`) and returns the record. An InputRefused of it becomes a Refusal
         and is marked as well (InputTooSlow is not); every other error passes through and leaves no marker.
         """
-        done = self.find(task)
-        if done is not None:
-            self.adopted[task.stage] += 1
-            return done
-        began = self._clock()
         try:
             outcome: Record | Refusal = make()
         except InputTooSlow as error:

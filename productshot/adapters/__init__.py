@@ -5,7 +5,10 @@
     text.py     prompts to text embeddings, with a learned token
     prior.py    class images for prior preservation
     losses.py   the mathematics
-    train.py    the training
+    batches.py  what a training step sees of a product
+    lora.py     the low-rank weights of several products, and the layers that wear them
+    fleet.py    several products in one pass
+    train.py    the queue: sets in, adapters out
     files.py    adapters as safetensors bytes, and back
 
 The names below load torch on first use only.

@@ -34,10 +34,16 @@ class TrainingBase:
     alpha_bars: Tensor  # ᾱ_t, (T,)
     prediction: str  # what the UNet predicts, one of PREDICTIONS
     digest: str
+    compute: torch.dtype  # of the UNet's products: float32, or bfloat16 by autocast
 
     @property
     def device(self) -> torch.device:
         return self.alpha_bars.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the UNet's weights and of what is learned beside them."""
+        return self.unet.dtype
 
     @property
     def side_px(self) -> int:
@@ -57,11 +63,9 @@ class TrainingBase:
         return ((x.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu()
 
     def predict(self, z: Tensor, t: Tensor, text: Tensor) -> Tensor:
-        """The UNet's float32 output for latents (B, c, h, w), timesteps (B,), text embeddings (B, n, d)."""
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=best_dtype(self.device) == torch.bfloat16
-        ):
-            return self.unet(z, t, text).sample.float()
+        """The UNet's output, of z's dtype, for latents (B, c, h, w), timesteps (B,), text embeddings (B, n, d)."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == torch.bfloat16):
+            return self.unet(z, t, text).sample.to(z.dtype)
 
 
 def open_training_base(recipe: AdapterRecipe, device: torch.device | None = None) -> TrainingBase:
@@ -95,6 +99,7 @@ def open_training_base(recipe: AdapterRecipe, device: torch.device | None = None
         alpha_bars=schedule.alphas_cumprod.to(device),
         prediction=prediction,
         digest=model_digest(path),
+        compute=best_dtype(device),
     )
 
 

@@ -31,7 +31,7 @@ def masked_error(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
     The division lets a product that is small in its frame count as much as a large one.
     """
-    squares = (predicted.float() - target.float()).square().mean(1, keepdim=True)
+    squares = (predicted - target).square().mean(1, keepdim=True)
     return (squares * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3))
 
 

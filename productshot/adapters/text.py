@@ -29,14 +29,17 @@ def encode_prompts(
     """
     table = encoder.get_input_embeddings().weight
     learned = None if row is None else token
-    ids = torch.stack(
-        [torch.tensor(prompt_ids(tokenizer, prompt, learned, len(table))) for prompt in prompts]
-    )
-    ids = ids.to(table.device)
-    if row is None:
+    ids = [prompt_ids(tokenizer, prompt, learned, len(table)) for prompt in prompts]
+    return embed(encoder, torch.tensor(ids, device=table.device), row)
+
+
+def embed(encoder: CLIPTextModel, ids: Tensor, rows: Tensor | None) -> Tensor:
+    """Text embeddings (B, tokens, width) of ids (B, tokens); ids beyond the encoder's table mean rows (R, width)."""
+    if rows is None:
         return encoder(input_ids=ids)[0]
+    table = encoder.get_input_embeddings().weight
     name = next(name for name, parameter in encoder.named_parameters() if parameter is table)
-    longer = torch.cat([table, row.to(table)])
+    longer = torch.cat([table, rows.to(table)])
     return functional_call(encoder, {name: longer}, args=(), kwargs={"input_ids": ids})[0]
 
 

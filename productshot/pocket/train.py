@@ -8,7 +8,7 @@
     python -m productshot.pocket.train controlnet --data DIR --out RUN/controlnet --base RUN/diffusion/base
 
 `draw` writes the preset's drawings and product views. The last HELD_OUT drawings are never trained on. Each run
-writes log.jsonl, a checkpoint and sheet-<step>.png; --resume goes on, also with another --samples; --start FOLDER
+writes log.jsonl, a checkpoint and sheet-<step>.png; --resume goes on, also with another --samples; --released FOLDER
 begins from released weights instead (weights/base/vae, weights/base/unet, weights/controlnet; for clip a folder
 with text_encoder, tokenizer and clip). To train in several processes:
 python -m torch.distributed.run --nproc-per-node 2 -m productshot.pocket.train ...
@@ -90,7 +90,7 @@ def draw(preset: Preset, folder: Path) -> None:
 
 def build_task(arguments: argparse.Namespace, preset: Preset, device: torch.device) -> Task:
     """The task that the command line asks for."""
-    drawings, start = Drawings.load(arguments.data), arguments.start
+    drawings, start = Drawings.load(arguments.data), arguments.released
     if arguments.model == "vae":
         return VaeTask(drawings, preset.vae_widths, device, start, arguments.decoder_only)
     if arguments.model == "clip":
@@ -123,10 +123,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--vae", type=Path, help="trained autoencoder (diffusion)")
     parser.add_argument("--words", type=Path, help="trained text encoder and tokenizer (diffusion)")
     parser.add_argument("--base", type=Path, help="trained pipeline (controlnet)")
-    parser.add_argument("--start", type=Path, help="released weights to go on from")
+    parser.add_argument("--released", type=Path, help="released weights to go on from")
     parser.add_argument("--samples", type=int, help="override the preset's number of samples")
     parser.add_argument(
-        "--decoder-only", action="store_true", help="with --start: latents stay as they are (vae)"
+        "--decoder-only", action="store_true", help="with --released: latents stay as they are (vae)"
     )
     parser.add_argument("--rate", type=float, help="override the preset's peak learning rate")
     parser.add_argument("--size-preset", choices=tuple(PRESETS), default="cpu")
@@ -135,8 +135,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     for model, needed in (("diffusion", "vae"), ("diffusion", "words"), ("controlnet", "base")):
         if arguments.model == model and getattr(arguments, needed) is None:
             parser.error(f"{model} needs --{needed}")
-    if arguments.decoder_only and arguments.start is None:
-        parser.error("--decoder-only needs --start")
+    if arguments.decoder_only and arguments.released is None:
+        parser.error("--decoder-only needs --released")
     if arguments.model != "draw" and arguments.out is None:
         parser.error(f"{arguments.model} needs --out")
     return arguments

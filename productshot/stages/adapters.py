@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 from catalog_schemas import AdapterRecipe, PhotoRecipe, Sku
 from productshot.adapters.sets import TrainingSet
@@ -14,8 +16,11 @@ from productshot.models import Models
 from productshot.photos import Decoder
 from productshot.pixels import Pixels, from_png, lay, png_bytes, resize, size_of
 from productshot.progress import Progress, ReportProgress, silent
-from productshot.records import Adapter, Cutout, Refusal
+from productshot.records import Adapter, Cutout, Record, Refusal
 from productshot.store import Store
+
+if TYPE_CHECKING:
+    from productshot.adapters import TrainedAdapter
 
 TRAINING_SIDE_PX = 768
 """Photos are handed to training at most this large; the base model's resolution is far below."""
@@ -40,20 +45,75 @@ def train_skus(
     models: Models,
     report: ReportProgress,
 ) -> Iterator[Adapter | Refusal]:
-    """One outcome per SKU, in order; trained one after the other on one resident base model."""
-    for done, sku in enumerate(skus, 1):
+    """One outcome per SKU, those that are done already first; the others train side by side, as a fleet.
+
+    A finished adapter is kept at once, whatever becomes of its neighbours. `report` is told of finished SKUs.
+    """
+    todo: dict[str, tuple[Task, Sku]] = {}
+    for sku in skus:
         task = adapter_task(sku, cutouts[sku.sku], recipe, models.training_digest)
-        outcome = ledger.once(
-            task,
-            lambda: _train(task, sku, cutouts[sku.sku], recipe, photo_recipe, ledger, decoder, models),  # noqa: B023
-        )
-        assert isinstance(outcome, (Adapter, Refusal))
-        yield outcome
-        report(Progress("adapters", done, len(skus), sku.sku))
+        done = ledger.adopt(task)
+        if done is None:
+            todo[sku.sku] = (task, sku)
+        else:
+            yield _of_stage(done)
+    if not todo:
+        return
+    refused: list[Adapter | Refusal] = []
+
+    def sets() -> Iterator[TrainingSet]:
+        """What the SKUs learn from, read when their turn comes; what cannot be learned from is set aside."""
+        for task, sku in list(todo.values()):
+            began = ledger.now()
+            try:
+                found = _training_set(sku, cutouts[sku.sku], recipe, photo_recipe, ledger, decoder, models)
+            except InputRefused as error:
+                refused.append(_of_stage(ledger.make_now(task, partial(_fail, error), began)))
+            else:
+                yield found
+
+    from productshot.adapters import train_adapters
+
+    began = ledger.now()
+    for outcome in train_adapters(sets(), recipe, models.training_base, silent):
+        task, _ = todo.pop(outcome.sku)
+        yield _of_stage(ledger.make_now(task, partial(_kept, outcome, task, ledger), began))
+        began = ledger.now()
+        report(Progress("adapters", len(skus) - len(todo), len(skus), outcome.sku))
+    yield from refused
 
 
-def _train(
-    task: Task,
+def _of_stage(outcome: Record | Refusal) -> Adapter | Refusal:
+    """The outcome, which is one of this stage."""
+    assert isinstance(outcome, (Adapter, Refusal))
+    return outcome
+
+
+def _fail(error: InputRefused) -> NoReturn:
+    raise error
+
+
+def _kept(outcome: TrainedAdapter | Refusal, task: Task, ledger: Ledger) -> Adapter:
+    """The record of a trained adapter whose file is stored now; InputRefused where training was refused."""
+    from productshot.adapters import join
+
+    if isinstance(outcome, Refusal):
+        raise InputRefused(outcome.item, outcome.value, outcome.limit, outcome.remedy)
+    digest = ledger.put_data(task.sku, "adapters", join(outcome), "safetensors", "application/octet-stream")
+    return Adapter(
+        sku=task.sku,
+        key=task.key,
+        digest=digest,
+        base=outcome.base,
+        method=outcome.method,
+        token=outcome.token,
+        noun=outcome.noun,
+        steps=outcome.steps,
+        losses=tuple(round(loss, 5) for loss in outcome.losses),
+    )
+
+
+def _training_set(
     sku: Sku,
     cutouts: Sequence[Cutout],
     recipe: AdapterRecipe,
@@ -61,32 +121,15 @@ def _train(
     ledger: Ledger,
     decoder: Decoder,
     models: Models,
-) -> Adapter:
-    from productshot.adapters import join, train_adapters
-
+) -> TrainingSet:
     if not cutouts or not sku.noun:
         raise InputRefused(f"SKU {sku.sku}", "has no usable product photo to learn from", "", "add a photo")
-    training_set = TrainingSet(
+    return TrainingSet(
         sku=sku.sku,
         noun=sku.noun,
         pictures=tuple(_training_picture(cutout, photo_recipe, ledger, decoder) for cutout in cutouts),
         flip=sku.flip,
         class_images=_class_images(sku.noun, recipe, ledger.store, models),
-    )
-    (outcome,) = train_adapters([training_set], recipe, models.training_base, silent)
-    if isinstance(outcome, Refusal):
-        raise InputRefused(outcome.item, outcome.value, outcome.limit, outcome.remedy)
-    digest = ledger.put_data(sku.sku, "adapters", join(outcome), "safetensors", "application/octet-stream")
-    return Adapter(
-        sku=sku.sku,
-        key=task.key,
-        digest=digest,
-        base=models.training_digest,
-        method=outcome.method,
-        token=outcome.token,
-        noun=outcome.noun,
-        steps=outcome.steps,
-        losses=tuple(round(loss, 5) for loss in outcome.losses),
     )
 
 

@@ -1,0 +1,119 @@
+"""The adapters room, its batches: all that one product is trained on, encoded once, and what each step sees of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from catalog_schemas import AdapterRecipe
+from productshot.adapters.base import TrainingBase
+from productshot.adapters.losses import add_noise, min_snr_weight, spread_timesteps, velocity
+from productshot.adapters.sets import PROMPTS, Sample
+from productshot.pixels import Pixels
+
+GROUNDS = tuple(PROMPTS)
+CLASS_PROMPT_INDEX = len(GROUNDS)
+"""In the table of text embeddings the class prompt follows the product's prompts."""
+PROMPT_COUNT = len(GROUNDS) + 1
+
+
+@dataclass(frozen=True)
+class Examples:
+    """All that is trained on, encoded once: the product's N samples, then the M class images."""
+
+    mean: Tensor  # (N+M, c, h, w) of the VAE's posterior
+    std: Tensor  # (N+M, c, h, w)
+    mask: Tensor  # (N+M, 1, h, w) loss weight of each latent cell
+    prompt: Tensor  # (N+M,) row in the table of text embeddings
+    own: int  # N
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees."""
+
+    z: Tensor  # (B, c, h, w) noised latents
+    t: Tensor  # (B,) timesteps
+    target: Tensor  # (B, c, h, w) what the UNet should predict
+    mask: Tensor  # (B, 1, h, w)
+    prompt: Tensor  # (B,)
+    weight: Tensor  # (B,) share of each sample in the loss
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """One batch of several products', in their order, each with its own PROMPT_COUNT rows in the table of texts."""
+    return Batch(
+        z=torch.cat([batch.z for batch in batches]),
+        t=torch.cat([batch.t for batch in batches]),
+        target=torch.cat([batch.target for batch in batches]),
+        mask=torch.cat([batch.mask for batch in batches]),
+        prompt=torch.cat([batch.prompt + k * PROMPT_COUNT for k, batch in enumerate(batches)]),
+        weight=torch.cat([batch.weight for batch in batches]),
+    )
+
+
+@torch.no_grad()
+def encode_examples(
+    base: TrainingBase, samples: Sequence[Sample], class_images: Sequence[Pixels], mask_floor: float
+) -> Examples:
+    """Latents and loss masks of all pictures; a class image counts everywhere."""
+    pictures = [sample.rgb for sample in samples] + list(class_images)
+    encoded = [base.encode(torch.tensor(rgb)[None]) for rgb in pictures]
+    mean, std = (torch.cat(part).to(base.dtype) for part in zip(*encoded, strict=True))
+    alpha = torch.stack([torch.tensor(sample.alpha) for sample in samples])[:, None].float() / 255
+    soft = torch.nn.functional.adaptive_avg_pool2d(alpha.to(base.device), mean.shape[2:])
+    mask = torch.ones_like(mean[:, :1])
+    mask[: len(samples)] = mask_floor + (1 - mask_floor) * soft
+    prompts = [GROUNDS.index(sample.ground) for sample in samples] + [CLASS_PROMPT_INDEX] * len(class_images)
+    return Examples(mean, std, mask, torch.tensor(prompts, device=base.device), len(samples))
+
+
+def batches(
+    examples: Examples, recipe: AdapterRecipe, base: TrainingBase, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Batches without end: recipe.batch samples of the product and a quarter as many class images, if any.
+
+    The weights make the loss E_product[w_t |..|²] + λ E_class[w_t |..|²] (Ruiz et al. 2023, equation 2) with
+    λ = recipe.prior_weight.
+    """
+    prior = len(examples.mean) - examples.own
+    own_indices, prior_indices = endless(examples.own, generator), endless(prior, generator)
+    counts = recipe.batch, prior_count(recipe)
+    share = torch.tensor([1 / counts[0]] * counts[0] + [recipe.prior_weight / max(1, counts[1])] * counts[1])
+    while True:
+        chosen = [
+            *islice(own_indices, counts[0]),
+            *(examples.own + i for i in islice(prior_indices, counts[1])),
+        ]
+        t = torch.cat([spread_timesteps(n, len(base.alpha_bars), generator) for n in counts]).to(base.device)
+        xi, eps = (
+            torch.randn((len(chosen), *examples.mean.shape[1:]), generator=generator) for _ in range(2)
+        )
+        eps = eps.to(base.device)
+        z0 = examples.mean[chosen] + examples.std[chosen] * xi.to(base.device)
+        alpha_bar = base.alpha_bars[t]
+        yield Batch(
+            z=add_noise(z0, eps, alpha_bar),
+            t=t,
+            target=eps if base.prediction == "epsilon" else velocity(z0, eps, alpha_bar),
+            mask=examples.mask[chosen],
+            prompt=examples.prompt[chosen],
+            weight=share.to(base.device) * min_snr_weight(alpha_bar, recipe.snr_gamma, base.prediction),
+        )
+
+
+def prior_count(recipe: AdapterRecipe) -> int:
+    """Class images in one product's batch: a quarter of its own samples, none where a token alone is learned."""
+    if recipe.prior_weight == 0 or recipe.method == "textual-inversion":
+        return 0
+    return max(1, recipe.batch // 4)
+
+
+def endless(count: int, generator: torch.Generator) -> Iterator[int]:
+    """0..count-1 in random order, again and again in new orders; nothing when count is 0."""
+    while count:
+        yield from torch.randperm(count, generator=generator).tolist()

@@ -1,0 +1,268 @@
+"""The adapters room, its fleet: K products learn side by side in one pass through one frozen base model.
+
+A slot holds one product at a time. Everything a product's training changes (its rows of the stack, its optimiser,
+its random numbers) is its own, so its numbers do not depend on who learns beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+
+import psutil
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.init import kaiming_uniform_
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from catalog_schemas import AdapterRecipe
+from productshot.adapters.base import TrainingBase
+from productshot.adapters.batches import (
+    CLASS_PROMPT_INDEX,
+    GROUNDS,
+    PROMPT_COUNT,
+    Batch,
+    batches,
+    encode_examples,
+    joined,
+    prior_count,
+)
+from productshot.adapters.files import TrainedAdapter
+from productshot.adapters.lora import LORA, TOKEN, Stack, lora_shapes, target_layers, worn
+from productshot.adapters.losses import masked_error
+from productshot.adapters.sets import CLASS_PROMPT, PROMPTS, TrainingSet, make_samples
+from productshot.adapters.text import embed, encode_prompts, first_row, prompt_ids
+from productshot.errors import InputRefused
+from productshot.keys import digest_json
+from productshot.pixels import Pixels
+from productshot.progress import Progress, ReportProgress
+from productshot.records import Refusal
+from productshot.render.base import memory_errors
+
+WARM_UP = 0.05
+"""Share of the steps in which the learning rate rises; then it falls by a half cosine to FINAL_RATE."""
+FINAL_RATE = 0.1
+MAX_GRADIENT_NORM = 1.0
+MOST_SLOTS = 16
+"""More products in one batch make it no faster."""
+
+
+@dataclass
+class Seat:
+    """One product in its slot, with everything of its training that no other product shares."""
+
+    item: TrainingSet
+    parameters: dict[str, list[Parameter]]  # the slot's row of the stack: LORA, TOKEN or both
+    optimiser: Optimizer
+    rate: LRScheduler
+    batches: Iterator[Batch]
+    drawn: Batch | None = None  # the batch of a step that is not done yet
+    losses: list[float] = field(default_factory=list)
+
+
+class Fleet:
+    """K slots on one base model, which wears their LoRA during a step only. A free slot costs nothing."""
+
+    def __init__(self, base: TrainingBase, recipe: AdapterRecipe, slots: int) -> None:
+        self.base, self.recipe = base, recipe
+        only_token = recipe.method == "textual-inversion"
+        self.layers = {} if only_token else target_layers(base.unet, recipe.targets)
+        shapes = {} if only_token else lora_shapes(self.layers, recipe.rank)
+        if recipe.token_learning_rate > 0:
+            shapes[TOKEN] = (1, base.text_encoder.get_input_embeddings().embedding_dim)
+        self.stack = Stack(shapes, slots, base.device, base.dtype)
+        self.seats: dict[int, Seat] = {}
+        self.at_once = slots  # products in one batch; fewer than slots after the device ran out of memory
+        length, width = base.tokenizer.model_max_length, base.text_encoder.config.hidden_size
+        self.texts = torch.zeros(slots, PROMPT_COUNT, length, width, device=base.device, dtype=base.dtype)
+        self.ids = torch.zeros(slots, len(GROUNDS), length, device=base.device, dtype=torch.long)
+
+    def free(self) -> list[int]:
+        """Slots that a product may take."""
+        empty = [slot for slot in range(self.stack.slots) if slot not in self.seats]
+        return empty[: max(0, self.at_once - len(self.seats))]
+
+    def seat(self, slot: int, item: TrainingSet) -> None:
+        """Begin with a product; InputRefused when it cannot be learned from."""
+        base, recipe = self.base, self.recipe
+        samples = make_samples(item, base.side_px, recipe.seed)
+        class_images = _class_images(item, recipe)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        with memory_errors(f"training pictures of SKU {item.sku}"):
+            examples = encode_examples(base, samples, class_images, recipe.mask_floor)
+        if not torch.isfinite(examples.mean).all():
+            limit = "finite numbers are needed"
+            raise InputRefused(
+                f"SKU {item.sku}", "has a picture that encodes to NaN", limit, "look at its photos"
+            )
+        self._start(slot, item.noun)
+        parameters = self.stack.parameters(slot)
+        optimiser, rate = _optimiser(parameters, recipe)
+        steps = batches(examples, recipe, base, generator)
+        self.seats[slot] = Seat(item, parameters, optimiser, rate, steps)
+
+    def _start(self, slot: int, noun: str) -> None:
+        """Set the slot's row to what peft starts from: A uniform (He et al. 2015), B zero; the token to its noun."""
+        tokenizer, encoder, token = self.base.tokenizer, self.base.text_encoder, self.recipe.token
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        for name, stacked in self.stack.tensors.items():
+            start = torch.zeros(stacked.shape[1:])
+            if name.endswith("lora_A.weight"):
+                kaiming_uniform_(start, a=5**0.5, generator=generator)
+            stacked.detach()[slot] = start
+        prompts = [PROMPTS[ground].format(f"{token} {noun}") for ground in GROUNDS]
+        with torch.no_grad():
+            self.texts[slot] = encode_prompts(tokenizer, encoder, [*prompts, CLASS_PROMPT.format(noun)])
+        if TOKEN in self.stack.tensors:
+            self.stack.tensors[TOKEN].detach()[slot] = first_row(tokenizer, encoder, token, noun)
+            learned_id = encoder.get_input_embeddings().num_embeddings + slot
+            ids = [prompt_ids(tokenizer, prompt, token, learned_id) for prompt in prompts]
+            self.ids[slot] = torch.tensor(ids)
+
+    def _embedded(self) -> Tensor:
+        """Text embeddings (products x (PROMPT_COUNT), n, d); the learned token's own, with gradients."""
+        texts, ids = self.texts[self.stack.busy], self.ids[self.stack.busy]
+        if TOKEN not in self.stack.tensors:
+            return texts.flatten(0, 1)
+        rows = self.stack.tensors[TOKEN].flatten(0, 1)
+        own = embed(self.base.text_encoder, ids.flatten(0, 1), rows).unflatten(0, ids.shape[:2])
+        return torch.cat([own, texts[:, CLASS_PROMPT_INDEX:]], dim=1).flatten(0, 1)
+
+    def step(self, report: ReportProgress) -> list[TrainedAdapter | Refusal]:
+        """One training step of the products in the batch; those that are finished, or refused for their loss.
+
+        OutOfMemory: nothing has changed, and the step may be tried again after `halve`.
+        """
+        batch = self._batch()
+        doing = f"a training step of {len(self.stack.busy)} adapters"
+        with memory_errors(doing), worn(self.layers, self.stack):
+            predicted = self.base.predict(batch.z, batch.t, self._embedded()[batch.prompt])
+            errors = batch.weight * masked_error(predicted, batch.target, batch.mask)
+            losses = errors.unflatten(0, (len(self.stack.busy), -1)).sum(1)
+            self.stack.zero_gradients()
+            losses.sum().backward()
+        outcomes = []
+        for slot, loss in zip(self.stack.busy, losses.tolist(), strict=True):
+            seat = self.seats[slot]
+            outcome = self._update(slot, seat, loss)
+            report(Progress("adapters", len(seat.losses), self.recipe.steps, seat.item.sku))
+            if outcome is not None:
+                del self.seats[slot]
+                outcomes.append(outcome)
+        return outcomes
+
+    def _update(self, slot: int, seat: Seat, loss: float) -> TrainedAdapter | Refusal | None:
+        """Move one product's weights along their gradient; its outcome when that was the last time."""
+        seat.losses.append(loss)
+        seat.drawn = None
+        norm = float(clip_grad_norm_(sum(seat.parameters.values(), []), MAX_GRADIENT_NORM))
+        if not isfinite(loss + norm):
+            error = InputRefused(
+                f"training step {len(seat.losses)}",
+                f"has loss {loss} and gradient norm {norm}",
+                "finite ones are needed",
+                "lower learning_rate",
+            )
+            return Refusal.of(seat.item.sku, "adapters", error)
+        seat.optimiser.step()
+        seat.rate.step()
+        return self._adapter(slot, seat) if len(seat.losses) == self.recipe.steps else None
+
+    def halve(self) -> None:
+        """Put at most half as many products into one batch from now on; the others wait, with all that they know."""
+        self.at_once = max(1, len(self.stack.busy) // 2)
+
+    def _batch(self) -> Batch:
+        """The next batch of every product, one after the other, and which slots they belong to."""
+        self.stack.busy = sorted(self.seats)[: self.at_once]
+        seats = [self.seats[slot] for slot in self.stack.busy]
+        for seat in seats:
+            seat.drawn = seat.drawn or next(seat.batches)
+        return joined([seat.drawn for seat in seats if seat.drawn])
+
+    def _adapter(self, slot: int, seat: Seat) -> TrainedAdapter:
+        """What a finished slot has learned; float16 halves what a catalog of adapters weighs."""
+        learned = {name: stacked.detach()[slot].cpu().clone() for name, stacked in self.stack.tensors.items()}
+        row = learned.pop(TOKEN, None)
+        return TrainedAdapter(
+            sku=seat.item.sku,
+            lora={f"unet.{name}": weight.half() for name, weight in learned.items()},
+            row=None if row is None else row.float(),
+            losses=tenths(seat.losses),
+            token=self.recipe.token,
+            noun=seat.item.noun,
+            steps=self.recipe.steps,
+            method=self.recipe.method,
+            base=self.base.digest,
+            recipe=digest_json(self.recipe.model_dump(mode="json", exclude={"base"})),
+        )
+
+
+def slots_that_fit(base: TrainingBase, recipe: AdapterRecipe) -> int:
+    """How many products' batches half of the free memory holds, at most MOST_SLOTS.
+
+    What one needs is counted, not guessed: the bytes that a forward pass keeps for its backward pass.
+    """
+    kept: dict[int, int] = {}
+
+    def count(saved: Tensor) -> Tensor:
+        kept[saved.untyped_storage().data_ptr()] = saved.untyped_storage().nbytes()
+        return saved
+
+    samples, side = recipe.batch + prior_count(recipe), int(base.unet.config.sample_size)
+    z = torch.zeros(samples, base.unet.config.in_channels, side, side, device=base.device, dtype=base.dtype)
+    fleet = Fleet(base, recipe, 1)
+    fleet.stack.busy = [0]
+    counted = torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved)
+    with memory_errors("one product's batch"), worn(fleet.layers, fleet.stack), counted:
+        base.predict(z, torch.zeros(samples, device=base.device), fleet.texts[0, [0] * samples])
+    for weight in base.unet.parameters():
+        kept.pop(weight.untyped_storage().data_ptr(), None)
+    free = torch.cuda.mem_get_info()[0] if base.device.type == "cuda" else psutil.virtual_memory().available
+    return max(1, min(MOST_SLOTS, free // 2 // max(1, sum(kept.values()))))
+
+
+def learning_rate_share(step: int, steps: int) -> float:
+    """The share of the full rate at step 0..steps-1: a short rise, then a half cosine to FINAL_RATE."""
+    rise = max(1, round(WARM_UP * steps))
+    if step < rise:
+        return (step + 1) / rise
+    progress = torch.tensor((step - rise) / max(1, steps - rise))
+    return FINAL_RATE + (1 - FINAL_RATE) * float(1 + torch.cos(progress * torch.pi)) / 2
+
+
+def tenths(losses: Sequence[float]) -> tuple[float, ...]:
+    """The mean of each tenth of the losses; of each loss where there are fewer than ten."""
+    parts = min(10, len(losses))
+    ends = [len(losses) * i // parts for i in range(parts + 1)]
+    return tuple(sum(losses[a:b]) / (b - a) for a, b in zip(ends, ends[1:], strict=False))
+
+
+def _optimiser(
+    parameters: Mapping[str, list[Parameter]], recipe: AdapterRecipe
+) -> tuple[Optimizer, LRScheduler]:
+    """AdamW over LoRA and token row, each at its own rate; the row without weight decay."""
+    settings = {
+        LORA: {"lr": recipe.learning_rate},
+        TOKEN: {"lr": recipe.token_learning_rate, "weight_decay": 0.0},
+    }
+    optimiser = AdamW(
+        [{"params": weights, **settings[name]} for name, weights in parameters.items()], fused=True
+    )
+    return optimiser, LambdaLR(optimiser, lambda step: learning_rate_share(step, recipe.steps))
+
+
+def _class_images(item: TrainingSet, recipe: AdapterRecipe) -> tuple[Pixels, ...]:
+    """The set's class images where the recipe uses them; a token alone cannot change what the noun means."""
+    if not prior_count(recipe):
+        return ()
+    if not item.class_images:
+        limit = f"prior_weight {recipe.prior_weight} needs {recipe.prior_images}"
+        raise InputRefused(
+            f"SKU {item.sku}", "has no class images", limit, "make them with make_class_images"
+        )
+    return item.class_images

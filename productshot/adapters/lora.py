@@ -1,0 +1,131 @@
+"""The adapters room, its low-rank weights: K products' LoRA side by side, and the layers that wear them.
+
+A layer W of the base answers sample i of slot k with W x_i + B_k A_k x_i (LoRA, Hu et al. 2022, equation 3). With
+the losses of the slots summed, the gradient of slot k's weights is that of training it alone: no term of another
+slot depends on them. The layers see stacked A (K, r, in) and B (K, out, r); a slot's optimiser its rows of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from productshot.errors import ConfigInvalid
+
+Layer: TypeAlias = nn.Linear | nn.Conv2d
+LORA, TOKEN = "lora", "token"
+
+
+class Stack:
+    """What K slots learn: tensors (K, *shape) by name, with gradients that backward adds to; slot k is row k.
+
+    `busy` says which slots have samples in the batch, in its order.
+    """
+
+    def __init__(
+        self, shapes: Mapping[str, tuple[int, ...]], slots: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.slots = slots
+        self.busy: list[int] = []
+        self.tensors: dict[str, Tensor] = {}
+        for name, shape in shapes.items():
+            stacked = torch.zeros(slots, *shape, device=device, dtype=dtype, requires_grad=True)
+            stacked.grad = torch.zeros_like(stacked)
+            self.tensors[name] = stacked
+
+    def parameters(self, slot: int) -> dict[str, list[nn.Parameter]]:
+        """The slot's rows as parameters of an optimiser, sharing memory: LORA, TOKEN, or both."""
+        found: dict[str, list[nn.Parameter]] = {}
+        for name, stacked in self.tensors.items():
+            parameter = nn.Parameter(stacked.detach()[slot])
+            assert stacked.grad is not None
+            parameter.grad = stacked.grad[slot]
+            found.setdefault(TOKEN if name == TOKEN else LORA, []).append(parameter)
+        return found
+
+    def zero_gradients(self) -> None:
+        """Set all gradients to zero, in place."""
+        for stacked in self.tensors.values():
+            assert stacked.grad is not None
+            stacked.grad.zero_()
+
+    def seen(self, name: str) -> Tensor:
+        """The busy slots' rows of a tensor, with gradients."""
+        every = self.tensors[name]
+        return every if self.busy == list(range(self.slots)) else every[self.busy]
+
+
+def target_layers(unet: nn.Module, targets: Sequence[str]) -> dict[str, Layer]:
+    """The linear and convolution layers that the targets name, as peft's LoraConfig reads its target_modules.
+
+    ConfigInvalid: a target fits no such layer.
+    """
+    layers = {name: module for name, module in unet.named_modules() if isinstance(module, Layer)}
+    found: dict[str, Layer] = {}
+    for target in targets:
+        fitting = {n: layer for n, layer in layers.items() if n == target or n.endswith(f".{target}")}
+        if not fitting:
+            limit = "the base model has no linear or convolution layer of that name"
+            raise ConfigInvalid(
+                "adapters.targets", f"has {target!r}", limit, "name others, such as to_q, conv1"
+            )
+        found |= fitting
+    return {name: layer for name, layer in layers.items() if name in found}
+
+
+def lora_shapes(layers: Mapping[str, Layer], rank: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of one product's LoRA by peft's names: A (r, in) and B (out, r), with kernels for convolutions.
+
+    ConfigInvalid: the rank is larger than every layer is wide.
+    """
+    widest = max(min(layer.weight.shape[:2]) for layer in layers.values())
+    if rank > widest:
+        limit = f"{widest} is the width of the widest target"
+        raise ConfigInvalid("adapters.rank", f"is {rank}", limit, "lower it; a rank beyond it adds nothing")
+    shapes = {}
+    for name, layer in layers.items():
+        outputs, inputs, *kernel = layer.weight.shape
+        shapes[f"{name}.lora_A.weight"] = (rank, inputs, *kernel)
+        shapes[f"{name}.lora_B.weight"] = (outputs, rank, *(1 for _ in kernel))
+    return shapes
+
+
+@contextmanager
+def worn(layers: Mapping[str, Layer], stack: Stack) -> Iterator[None]:
+    """Within it every layer adds to its output what the busy slots' LoRA says of its input, scaled by 1."""
+    handles = [layer.register_forward_hook(partial(_add, stack, name)) for name, layer in layers.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _add(stack: Stack, name: str, layer: Layer, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    """A forward hook: W x + B A x."""
+    down, up = stack.seen(f"{name}.lora_A.weight"), stack.seen(f"{name}.lora_B.weight")
+    return output + low_rank(inputs[0], down, up, layer).to(output.dtype)
+
+
+def low_rank(x: Tensor, down: Tensor, up: Tensor, layer: Layer) -> Tensor:
+    """B_k A_k x_i for the samples i of each slot k; x is (K n, ...), slot after slot, n samples each.
+
+    Convolutions go slot by slot: a grouped one and one over all slots' A were 1.6 to 4 times as slow on a CPU.
+    """
+    slots = len(down)
+    if isinstance(layer, nn.Linear):
+        rows = x.reshape(slots, -1, x.shape[-1])
+        return (rows @ down.mT @ up.mT).reshape(*x.shape[:-1], -1)
+    how = (layer.stride, layer.padding, layer.dilation)
+    narrow = torch.stack(
+        [conv2d(own, a, None, *how) for own, a in zip(x.unflatten(0, (slots, -1)), down, strict=True)]
+    )
+    pixels = narrow.movedim(2, -1)  # (K, n, h, w, r)
+    wide = pixels.flatten(1, 3) @ up.flatten(2).mT
+    return wide.view(*pixels.shape[:-1], -1).flatten(0, 1).movedim(-1, 1)

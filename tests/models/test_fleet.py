@@ -1,0 +1,184 @@
+"""Several products in one pass: each learns exactly what it would have learned alone."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from peft import LoraConfig
+from torch import Tensor
+
+from catalog_schemas import AdapterRecipe
+from productshot.adapters import TrainedAdapter, TrainingBase, TrainingSet, join, train_adapters
+from productshot.adapters.batches import Batch
+from productshot.adapters.fleet import Fleet, slots_that_fit
+from productshot.adapters.lora import TOKEN, target_layers
+from productshot.errors import ConfigInvalid, OutOfMemory
+from productshot.progress import Progress, silent
+from productshot.records import Refusal
+from tests.models.adapter_builders import a_recipe, a_set
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+REDS = {"a": 220, "b": 180, "c": 120, "d": 60}
+
+
+def four_sets() -> list[TrainingSet]:
+    return [a_set(sku, red=red) for sku, red in REDS.items()]
+
+
+def trained(
+    base: TrainingBase, recipe: AdapterRecipe, sets: list[TrainingSet], slots: int
+) -> dict[str, TrainedAdapter]:
+    outcomes = {outcome.sku: outcome for outcome in train_adapters(sets, recipe, base, silent, slots)}
+    assert all(isinstance(outcome, TrainedAdapter) for outcome in outcomes.values()), outcomes
+    return outcomes  # type: ignore[return-value]
+
+
+def learned(base: TrainingBase, recipe: AdapterRecipe, sets: list[TrainingSet]) -> list[dict[str, Tensor]]:
+    """Every product's tensors after the recipe's steps, in full precision, all of them in one fleet."""
+    fleet = Fleet(base, recipe.model_copy(update={"steps": recipe.steps + 1}), len(sets))
+    for slot, item in enumerate(sets):
+        fleet.seat(slot, item)
+    for _ in range(recipe.steps):
+        assert fleet.step(silent) == []
+    return [
+        {name: stacked.detach()[slot].clone() for name, stacked in fleet.stack.tensors.items()}
+        for slot in range(len(sets))
+    ]
+
+
+@pytest.fixture(scope="module")
+def exact_base(base: TrainingBase) -> TrainingBase:
+    """The base in double precision, where sums in another order differ by 1e-16."""
+    doubles = {name: copy.deepcopy(getattr(base, name)).double() for name in ("unet", "text_encoder")}
+    return replace(base, **doubles, compute=torch.float64)
+
+
+@pytest.mark.parametrize("method", ["dreambooth-lora", "textual-inversion"])
+def test_a_fleet_learns_what_each_learns_alone(exact_base: TrainingBase, method: str) -> None:
+    """In double precision, after 20 steps, no weight differs by more than 1e-9 of its tensor's largest."""
+    recipe = a_recipe(steps=20, method=method)
+    together = learned(exact_base, recipe, four_sets())
+    alone = [learned(exact_base, recipe, [item])[0] for item in four_sets()]
+    for ours, solo in zip(together, alone, strict=True):
+        assert ours.keys() == solo.keys()
+        for name in ours:
+            assert (ours[name] - solo[name]).abs().max() <= 1e-9 * solo[name].abs().max(), name
+    assert (together[0][TOKEN] - together[1][TOKEN]).abs().max() > 1e-6
+
+
+def test_files_do_not_depend_on_the_neighbours(base: TrainingBase) -> None:
+    """One by one, two by two, all together or in another order: the same bytes."""
+    recipe = a_recipe()
+    alone = {sku: join(adapter) for sku, adapter in trained(base, recipe, four_sets(), 1).items()}
+    for sets, slots in ((four_sets(), 4), (four_sets(), 3), (four_sets()[::-1], 2)):
+        together = {sku: join(adapter) for sku, adapter in trained(base, recipe, sets, slots).items()}
+        assert together == alone
+    assert len(set(alone.values())) == 4
+
+
+def poisoned(batches: Iterator[Batch], step: int) -> Iterator[Batch]:
+    """The batches, with NaN in the latents of one step."""
+    for number, batch in enumerate(batches, 1):
+        yield replace(batch, z=batch.z * torch.nan) if number == step else batch
+
+
+def test_nan_in_one_slot_leaves_the_others_bitwise_unchanged(base: TrainingBase) -> None:
+    """The product with the NaN is refused at that step; the adapters of the others have the same bytes."""
+    recipe, fleet = a_recipe(steps=4), Fleet(base, a_recipe(steps=4), 4)
+    for slot, item in enumerate(four_sets()):
+        fleet.seat(slot, item)
+    fleet.seats[1].batches = poisoned(fleet.seats[1].batches, step=2)
+    outcomes = {outcome.sku: outcome for _ in range(4) for outcome in fleet.step(silent)}
+    refused = outcomes.pop("b")
+    assert isinstance(refused, Refusal)
+    assert str(refused).startswith("training step 2 has loss nan and gradient norm nan; finite ones are")
+    healthy = trained(base, recipe, four_sets(), 4)
+    assert {sku: join(outcome) for sku, outcome in outcomes.items()} == {  # type: ignore[arg-type]
+        sku: join(healthy[sku]) for sku in "acd"
+    }
+
+
+def test_a_free_slot_takes_the_next_set(base: TrainingBase) -> None:
+    """Sets are read only when a slot is free for them, and outcomes come as soon as they are there."""
+    read: list[str] = []
+
+    def sets() -> Iterator[TrainingSet]:
+        for item in four_sets():
+            read.append(item.sku)
+            yield item
+
+    outcomes = train_adapters(sets(), a_recipe(), base, silent, slots=2)
+    assert next(outcomes).sku == "a" and read == ["a", "b"]
+    assert [outcome.sku for outcome in outcomes] == ["b", "c", "d"]
+
+
+def test_out_of_memory_halves_the_fleet_and_loses_nothing(
+    base: TrainingBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that holds two products' batches trains four of them two by two, to the same bytes."""
+    recipe, predict, sizes = a_recipe(), TrainingBase.predict, []
+
+    def small_device(self: TrainingBase, z: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        sizes.append(len(z))
+        if len(z) > 2 * 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return predict(self, z, t, text)
+
+    expected = {sku: join(adapter) for sku, adapter in trained(base, recipe, four_sets(), 4).items()}
+    monkeypatch.setattr(TrainingBase, "predict", small_device)
+    assert {s: join(a) for s, a in trained(base, recipe, four_sets(), 4).items()} == expected
+    assert max(sizes[1:]) == 6
+
+
+def test_out_of_memory_with_one_product_is_told(base: TrainingBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left to halve: the error says what did not fit."""
+
+    def no_device(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(TrainingBase, "predict", no_device)
+    with pytest.raises(OutOfMemory, match="a training step of 1 adapters does not fit into memory"):
+        list(train_adapters(four_sets(), a_recipe(), base, silent, slots=2))
+
+
+def test_progress_tells_every_step_of_every_product(base: TrainingBase) -> None:
+    """The caller hears of each step with the SKU's name."""
+    heard: list[Progress] = []
+    list(train_adapters(four_sets()[:2], a_recipe(steps=2), base, heard.append, slots=2))
+    assert heard == [Progress("adapters", step, 2, sku) for step in (1, 2) for sku in "ab"]
+
+
+def test_half_of_the_free_memory_sets_the_slots(base: TrainingBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the memory holds twice the products; the least is one, the most 16."""
+
+    def slots_with(megabytes: int) -> int:
+        memory = type("Memory", (), {"available": megabytes * 10**6})
+        monkeypatch.setattr("productshot.adapters.fleet.psutil.virtual_memory", lambda: memory)
+        return slots_that_fit(base, a_recipe())
+
+    one = next(m for m in range(1, 2000) if slots_with(m) == 2)
+    assert slots_with(2 * one) in (4, 5)
+    assert slots_with(0) == 1
+    assert slots_with(10**6) == 16
+
+
+def test_targets_are_read_as_peft_reads_them(base: TrainingBase) -> None:
+    """The same layers get a LoRA as with peft's LoraConfig; a name that fits nothing is refused."""
+    targets = ("to_q", "attn2.to_k", "conv1", "proj_in")
+    unet = copy.deepcopy(base.unet)
+    unet.add_adapter(LoraConfig(r=2, target_modules=list(targets)))
+    theirs = {name.split(".lora_A")[0] for name, _ in unet.named_parameters() if ".lora_A" in name}
+    assert set(target_layers(base.unet, targets)) == theirs
+    with pytest.raises(ConfigInvalid, match="adapters.targets has 'to_z'; the base model has no linear"):
+        target_layers(base.unet, ("to_q", "to_z"))
+
+
+def test_rank_beyond_every_layer_is_refused(base: TrainingBase) -> None:
+    """Such a LoRA would be larger than the layers it changes."""
+    with pytest.raises(ConfigInvalid, match="adapters.rank is 200; .* is the width of the widest target"):
+        list(train_adapters(four_sets(), a_recipe(rank=200), base, silent))
