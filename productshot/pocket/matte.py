@@ -14,7 +14,8 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from .composites import Stock, composite, stocked
-from .studio import draw, frame_product, random_product, random_view
+from .studio import draw, frame_product, random_product, random_view, shop_photo
 
 INPUT_SIZE = 320
 """What rembg's custom session feeds: (1, 3, 320, 320) float32, the picture over its maximum, ImageNet-normalised."""
@@ -119,7 +120,7 @@ class MatteRecipe:
     seed: int = 0
     patterns: int = 400
     things: int = 1000
-    drawings: int = 600
+    drawings: int = 1200
     stock_size: int = 256
 
 
@@ -208,14 +209,22 @@ def average(mean: nn.Module, net: nn.Module, keep: float) -> None:
 
 def drawings(count: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Pictures (count, size, size, 3) and masks (count, size, size), uint8, of studio products number 0 to count."""
-    pictures, masks = [], []
-    for seed in range(count):
-        rng = np.random.default_rng(seed)
-        product = random_product(rng)
-        drawn = draw(product, frame_product(product, random_view(rng)), size, supersample=1)
-        pictures.append(drawn.picture)
-        masks.append(drawn.mask)
+    with get_context("spawn").Pool(2) as pool:
+        drawn = pool.map(_drawing, [(seed, size) for seed in range(count)], chunksize=16)
+    pictures, masks = zip(*drawn, strict=True)
     return np.stack(pictures), np.stack(masks)
+
+
+def _drawing(job: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Picture and mask of one studio product: in three of five a shop's photo with its trays, hands and clutter."""
+    seed, size = job
+    rng = np.random.default_rng(seed)
+    product = random_product(rng)
+    if rng.random() < 0.6:
+        drawn = shop_photo(product, seed, size, size)
+    else:
+        drawn = draw(product, frame_product(product, random_view(rng)), size, supersample=1)
+    return drawn.picture, drawn.mask
 
 
 def batches_of(stock: Stock, recipe: MatteRecipe) -> Iterator[tuple[Tensor, Tensor]]:
@@ -234,12 +243,69 @@ def batches_of(stock: Stock, recipe: MatteRecipe) -> Iterator[tuple[Tensor, Tens
         first += count
 
 
-def train(recipe: MatteRecipe, stock: Stock, report: Report) -> MatteNet:
-    """A network trained on composites of `stock`: the moving average. The default recipe sees 26,000 samples."""
+def train(recipe: MatteRecipe, stock: Stock, report: Report, released: Path | None = None) -> MatteNet:
+    """A network trained on composites of `stock`, from nothing or from an exported file: the moving average."""
     torch.manual_seed(recipe.seed)
-    net = MatteNet().to(memory_format=torch.channels_last)
+    net = MatteNet()
+    if released:
+        pairs = [composite(k, 192, stock)[0] for k in range(32)]
+        load_exported(net, released, normalised(torch.from_numpy(np.stack(pairs)).permute(0, 3, 1, 2)))
+    net = net.train().to(memory_format=torch.channels_last)
     steps = sum(2 * (count // 2 // recipe.batch) for _, count in recipe.stages)
     return fit(net, batches_of(stock, recipe), steps, recipe, report)
+
+
+@torch.no_grad()
+def load_exported(net: MatteNet, path: Path, pictures: Tensor) -> None:
+    """Give the network the weights of a file that `export` wrote; what it computes is then what the file computes.
+
+    In the file most batch norms are folded into the convolution before them. They are unfolded by their statistics on
+    pictures (n, 3, h, w) normalised, so that training goes on where it stopped.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(path).graph
+    values = {one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in graph.initializer}
+    folded = iter([[values[name] for name in node.input if name in values]
+                   for node in graph.node if node.op_type == "Conv"])  # fmt: skip
+    norms = {name: module for name, module in net.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    for name, norm in norms.items():
+        if f"net.{name}.weight" in values:
+            norm.load_state_dict(
+                {
+                    part: values[f"net.{name}.{part}"]
+                    for part in ("weight", "bias", "running_mean", "running_var")
+                },
+                strict=False,
+            )
+    after = {name.removesuffix("1") + "0": norm for name, norm in norms.items() if name.endswith("1")}
+
+    def fill(name: str, layer: nn.Conv2d, inputs: tuple[Tensor]) -> None:
+        """Before its first use, in the order in which the file's nodes are computed."""
+        weight, *bias = next(folded)
+        layer.weight.copy_(weight)
+        if layer.bias is not None:
+            layer.bias.copy_(bias[0])
+        elif bias:
+            unfold(after[name], bias[0], layer._conv_forward(inputs[0], layer.weight, None))
+
+    hooks = [
+        layer.register_forward_pre_hook(lambda layer, inputs, name=name: fill(name, layer, inputs))
+        for name, layer in net.named_modules()
+        if isinstance(layer, nn.Conv2d) and name != "coarse"
+    ]
+    net.eval()(pictures)
+    for hook in hooks:
+        hook.remove()
+
+
+def unfold(norm: nn.BatchNorm2d, bias: Tensor, x: Tensor) -> None:
+    """Set a batch norm to add `bias` (c,) to x (n, c, h, w), with x's own statistics as its running ones."""
+    mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3))
+    norm.running_mean, norm.running_var = mean, variance
+    norm.weight.copy_((variance + norm.eps).sqrt())
+    norm.bias.copy_(bias + mean)
 
 
 class Exported(nn.Module):
@@ -276,8 +342,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="the ONNX file to write")
+    parser.add_argument("--released", type=Path, help="an ONNX file to go on from, with a shorter recipe")
     asked = parser.parse_args()
     recipe, began = MatteRecipe(), time.monotonic()
+    if asked.released:
+        recipe = replace(recipe, stages=((192, 5_000), (320, 3_000)), learning_rate=5e-4, seed=1)
     torch.set_num_threads(1)
     pictures, masks = drawings(recipe.drawings, recipe.stock_size)
     stock = stocked(recipe.patterns, recipe.things, recipe.stock_size, pictures, masks, recipe.seed)
@@ -287,7 +356,7 @@ def main() -> None:
             print(json.dumps({**row, "seconds": round(time.monotonic() - began, 1)}), flush=True)
 
     print(json.dumps(asdict(recipe)), flush=True)
-    export(train(recipe, stock, report), asked.out)
+    export(train(recipe, stock, report, asked.released), asked.out)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, max_pool2d, mse_loss
+from torch.nn.functional import avg_pool2d, max_pool2d
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from productshot.adapters.losses import add_noise, spread_timesteps, velocity
@@ -34,7 +34,7 @@ from productshot.pocket.textures import SCENES
 HELD_OUT = 256
 LATENT_NOISE = 0.3
 """Most deviation of noise on latents (of about 1.2) that the decoder learns to overlook; this UNet leaves 0.15."""
-PRODUCT_WEIGHT = 3.0
+PRODUCT_WEIGHT, EDGE_WEIGHT = 3.0, 3.0
 EMPTY_CAPTION = "a photo of an empty scene {scene}"
 
 
@@ -258,8 +258,7 @@ class DiffusionTask:
             v_hat = self.unet(add_noise(x_0, epsilon, alpha_bar), t, words).sample
         product = avg_pool2d(self.masks[rows, None].to(self.device).float().div_(255), 4)
         weight = 1 + PRODUCT_WEIGHT * max_pool2d(product, 5, stride=1, padding=2)
-        error = (v_hat.float() - velocity(x_0, epsilon, alpha_bar)).square().mean(dim=1, keepdim=True)
-        return (weight * error).sum() / weight.sum()
+        return weighted_error(v_hat.float(), velocity(x_0, epsilon, alpha_bar), weight)
 
     def after_step(self, step: int) -> None:
         """Let the average follow, faster in the beginning."""
@@ -292,8 +291,13 @@ class ControlTask:
         self.device, self.base, self.drawings = device, base.to(device), drawings
         for module in (base.unet, base.text_encoder, base.vae):
             module.requires_grad_(False)
-        net = ControlNetModel.from_pretrained(start, dtype=torch.float32) if start else None
-        self.net = fast_attention((net or controlnet.build_controlnet(base.unet)).to(device))
+        if start:
+            net = ControlNetModel.from_pretrained(start, dtype=torch.float32)
+        else:
+            some = np.stack([controlnet.control_image(p, m)
+                             for p, m in zip(drawings.pictures[:32], drawings.masks[:32], strict=True)])  # fmt: skip
+            net = controlnet.build_controlnet(base.unet, to_controls(some))
+        self.net = fast_attention(net.to(device))
         self.unet = fast_attention(copy.deepcopy(base.unet))
         self.latents = drawings.latents(base.vae)
         self.words = self.encode_captions(drawings.captions[: drawings.trained])
@@ -319,8 +323,11 @@ class ControlTask:
         """All of it."""
         return list(self.net.parameters())
 
-    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents, control images in 0..1 and text embeddings; most silhouettes come with the scene alone."""
+    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Latents, control images in 0..1, text embeddings, and the edges' place in the latents (n, 1, h/4, w/4).
+
+        Most silhouettes come with the scene alone.
+        """
         rows = rng.integers(self.drawings.trained, size=size)
         pictures = self.drawings.pictures[rows]
         alone = rng.random(size) < 0.5
@@ -333,16 +340,17 @@ class ControlTask:
         scene_only = silhouette & (rng.random(size) < 0.6)
         words[torch.from_numpy(scene_only)] = self.scene_words[rows[scene_only]]
         words[torch.from_numpy(rng.random(size) < 0.1)] = self.no_words
-        control = torch.from_numpy(kept).to(self.device).permute(0, 3, 1, 2).float().div_(255)
+        edges = to_controls(np.stack(controls))[:, controlnet.EDGES, None]
         return (
             self.latents[torch.from_numpy(rows)].to(self.device, torch.float32),
-            control,
+            to_controls(kept).to(self.device),
             words.to(self.device, torch.float32),
+            max_pool2d(edges, 4).to(self.device),
         )
 
     def loss(self, rng: np.random.Generator, batch: int, progress: float) -> Tensor:
-        """Mean squared error of the velocity of the base model with the ControlNet's residuals added."""
-        x_0, control, words = self.batch(rng, batch)
+        """Squared error of the velocity of the base model with the ControlNet's residuals added; edges weigh more."""
+        x_0, control, words, edges = self.batch(rng, batch)
         t = spread_timesteps(batch, len(self.alpha_bar), torch.default_generator).to(self.device)
         epsilon, alpha_bar = torch.randn_like(x_0), self.alpha_bar[t]
         x_t = add_noise(x_0, epsilon, alpha_bar)
@@ -351,8 +359,7 @@ class ControlTask:
             v_hat = self.unet(
                 x_t, t, words, down_block_additional_residuals=down, mid_block_additional_residual=mid
             ).sample
-        v = velocity(x_0, epsilon, alpha_bar)
-        return mse_loss(v_hat.float(), v)
+        return weighted_error(v_hat.float(), velocity(x_0, epsilon, alpha_bar), 1 + EDGE_WEIGHT * edges)
 
     def after_step(self, step: int) -> None:
         """Nothing."""
@@ -365,6 +372,17 @@ class ControlTask:
         held = slice(self.drawings.trained, self.drawings.trained + 12)
         return control_sheet(self.base, self.net, self.drawings.pictures[held], self.drawings.masks[held],
                              self.drawings.captions[held], folder / f"sheet-{step:06d}.png")  # fmt: skip
+
+
+def weighted_error(x_hat: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Mean squared error of (n, c, h, w) under (n, 1, h, w) weights, which then sum to 1."""
+    error = (x_hat - x).square().mean(dim=1, keepdim=True)
+    return (weight * error).sum() / weight.sum()
+
+
+def to_controls(images: NDArray[np.uint8]) -> Tensor:
+    """(n, 3, h, w) in 0..1 of control images (n, h, w, 3)."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
 
 
 def scene_of(caption: str) -> int:

@@ -12,7 +12,7 @@ from productshot.cutout import coarse_alpha, cut_out, open_session
 from productshot.errors import InputRefused
 from productshot.pocket.composites import Stock, composite, stocked
 from productshot.pocket.files import matte_path
-from productshot.pocket.matte import Exported, MatteNet, export, loss_of, soft_iou
+from productshot.pocket.matte import Exported, MatteNet, export, load_exported, loss_of, soft_iou
 from productshot.pocket.studio import random_product, shop_photo
 
 
@@ -112,3 +112,23 @@ def test_exported_file_computes_the_same(tmp_path) -> None:
     run = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"]).run
     with torch.no_grad():
         assert np.abs(run(None, {"input": picture.numpy()})[0] - Exported(net)(picture).numpy()).max() < 1e-3
+
+
+def test_training_goes_on_from_an_exported_file(tmp_path) -> None:
+    """The released file fills a fresh network that computes the same; no batch norm is left at its start."""
+    pictures = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    taught, fresh = MatteNet(), MatteNet()
+    for norm in [module for module in taught.modules() if isinstance(module, torch.nn.BatchNorm2d)]:
+        norm.running_mean.normal_(0, 0.5)
+        norm.running_var.uniform_(0.5, 2)
+        norm.bias.data.normal_(0, 0.5)
+        norm.weight.data.uniform_(0.5, 1.5)
+    export(taught, tmp_path / "matte.onnx")
+    load_exported(fresh, tmp_path / "matte.onnx", pictures)
+    expected = taught.eval()(pictures)[0]
+    assert torch.allclose(fresh.eval()(pictures)[0], expected, atol=1e-3)
+    names = [name for name, _ in fresh.named_buffers() if name.endswith("running_var")]
+    folded = [name for name in names if ".join.0." not in name]
+    assert all(
+        not torch.equal(fresh.get_buffer(name), torch.ones_like(fresh.get_buffer(name))) for name in folded
+    )

@@ -39,7 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         unet = build_unet((16, 16, 32), WIDTH)
         text = build_text_encoder(tokenizer, width=WIDTH, layers=1)
         save_pipeline(folder / "base", build_vae((8, 8, 16), SIDE), text, tokenizer, unet)
-        build_controlnet(unet).save_pretrained(folder / "controlnet")
+        build_controlnet(unet, torch.rand(2, 3, SIDE, SIDE)).save_pretrained(folder / "controlnet")
     return folder
 
 
