@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 
 from productshot.adapters.losses import add_noise
 from productshot.pocket import clip, vae
+from productshot.pocket.loop import half_precision
 from productshot.pocket.studio import COLOURS, NOUNS, SCENES, draw, frame_product, random_product, random_view
 from productshot.render.sample import split
 
@@ -114,15 +115,18 @@ def fit_judge(tower: clip.ImageTower, seen: Labelled, epochs: int = 4, batch: in
     rng = np.random.default_rng(0)
     judge = Judge(tower)
     steps = epochs * (len(seen.pictures) // batch)
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=1e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    optimizer = torch.optim.AdamW(judge.parameters(), weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps, pct_start=0.1)
     judge.train()
     for _ in range(steps):
         rows = rng.integers(len(seen.pictures), size=batch)
         crops = vae.crop_each(seen.pictures[rows], rng, 118)
         x = clip.to_tower(crops) + 0.03 * torch.randn(batch, 3, clip.SIDE, clip.SIDE)
-        logits = judge(x)
-        loss = sum(cross_entropy(logits[kind], torch.from_numpy(seen.labels[kind][rows])) for kind in KINDS)
+        with half_precision(torch.device("cpu")):
+            logits = judge(x)
+        loss = sum(
+            cross_entropy(logits[kind].float(), torch.from_numpy(seen.labels[kind][rows])) for kind in KINDS
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -95,7 +95,7 @@ def measure_pictures(release: Release) -> dict[str, object]:
     """Shares of generated pictures with the scene, class and colour asked for, by judges fitted to renders."""
     base, tower = release.pipeline(), release.tower()
     rng = np.random.default_rng(1)
-    judge = fit_judge(tower, with_none(renders(4_096, UNSEEN_SEED + 1), base, rng))
+    judge = fit_judge(tower, with_none(renders(8_192, UNSEEN_SEED + 1), base, rng))
     unseen = with_none(renders(512, UNSEEN_SEED + 2), base, rng)
     prompts, labels = asked_for(PICTURES)
     pictures = np.concatenate([
@@ -232,7 +232,7 @@ def measure_controlnet(release: Release, count: int = 24) -> dict[str, object]:
     return {**steered, "edge_correlation_of_renders": edge_correlation(pictures, edges)}
 
 
-def measure_matte(release: Release, photos: int = 48, composites: int = 200) -> dict[str, object]:
+def measure_matte(release: Release, photos: int = 48, composites: int = 220) -> dict[str, object]:
     """IoU of the coarse matte on unseen shop photos; rank correlation of confidence with IoU on composites."""
     session, recipe = open_session("pocket-matte"), CutoutRecipe()
     ious = []
