@@ -85,6 +85,8 @@ class Evidence:
     """Median colour distance across the outline in CIELAB, 20 units counting as 1."""
     touching: float
     """Share of the frame's border that is product."""
+    whole: float
+    """Share of the kept part that its largest patch holds: 1 when the product is one piece."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,13 @@ class CutoutPixels:
 
 
 def confidence_of(evidence: Evidence) -> float:
-    """How sure a cutout is, 0..1: (decided^2 x dominance x contrast^(1/2))^(1/2) x (1 - touching, at most a half)."""
+    """How sure a cutout is, 0..1.
+
+    (decided^2 x dominance x contrast^(1/2))^(1/2) x (1 - touching, at most a half) x whole: a product in two pieces
+    is either a product and something beside it, or a product with a gap.
+    """
     clear = evidence.decided**2 * evidence.dominance * evidence.contrast**0.5
-    return float(np.clip(clear**0.5 * (1 - min(evidence.touching, 0.5)), 0, 1))
+    return float(np.clip(clear**0.5 * (1 - min(evidence.touching, 0.5)) * evidence.whole, 0, 1))
 
 
 # ---- the model
@@ -364,7 +370,17 @@ def evidence_of(photo: Pixels, coarse: Alpha, kept: Mask) -> Evidence:
         dominance=float(coarse[kept & (coarse > 0.5)].sum() / mass),
         contrast=outline_contrast(photo, kept),
         touching=float(border.mean()),
+        whole=largest_share(kept),
     )
+
+
+def largest_share(kept: Mask) -> float:
+    """Share of a map's area that its largest connected patch holds; 1 for an empty map."""
+    from scipy import ndimage
+
+    labels, _ = ndimage.label(kept)
+    areas = np.bincount(labels.ravel())[1:]
+    return float(areas.max() / areas.sum()) if areas.size else 1.0
 
 
 def outline_contrast(photo: Pixels, kept: Mask) -> float:

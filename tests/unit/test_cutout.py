@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from productshot.cutout import (
     bring_own,
     confidence_of,
     cut_out,
+    largest_share,
     model_digest,
     open_session,
     salient,
@@ -137,11 +138,22 @@ def test_a_pair_is_kept_whole() -> None:
 
 
 def test_confidence_falls_with_each_kind_of_doubt() -> None:
-    """A wavering map, a rival, a weak outline and a cropped product each lower the confidence."""
-    sure = Evidence(decided=1, dominance=1, contrast=1, touching=0)
-    doubts = (Evidence(0.6, 1, 1, 0), Evidence(1, 0.5, 1, 0), Evidence(1, 1, 0.1, 0), Evidence(1, 1, 1, 0.3))
+    """A wavering map, a rival, a weak outline, a cropped product and one in pieces each lower the confidence."""
+    weak = {"decided": 0.6, "dominance": 0.5, "contrast": 0.1, "touching": 0.3, "whole": 0.7}
+    sure = Evidence(decided=1, dominance=1, contrast=1, touching=0, whole=1)
+    doubts = [replace(sure, **{name: value}) for name, value in weak.items()]
     assert confidence_of(sure) == 1
     assert all(confidence_of(doubt) < 0.75 for doubt in doubts)
+
+
+def test_pieces_of_a_cutout_are_weighed() -> None:
+    """The largest patch's share of the area; one patch, or none, is whole."""
+    kept = np.zeros((40, 40), bool)
+    assert largest_share(kept) == 1
+    kept[:10, :30] = True
+    assert largest_share(kept) == 1
+    kept[20:30, :10] = True
+    assert largest_share(kept) == 0.75
 
 
 def test_own_alpha_is_kept_and_its_colours_cleaned() -> None:
