@@ -57,6 +57,16 @@ class AdapterRecipe(Written):
     prior_images: int = Field(4, ge=0, le=1_000)
     snr_gamma: float | None = Field(5.0, description="min-SNR weighting (Hang et al. 2023); null: none")
     mask_floor: float = Field(0.1, ge=0, le=1, description="loss weight outside the product")
+    look_every: int = Field(
+        20,
+        ge=0,
+        description="steps between two looks at what the adapter draws; 0: none, the last step is kept",
+    )
+    look_pictures: int = Field(4, ge=1, le=64, description="pictures of a look, picture i with seed i")
+    enough: float | None = Field(
+        None, ge=0, le=1, description="subject fidelity at which training stops early; null: never for this"
+    )
+    patience: int = Field(2, ge=1, description="looks without a better one after which training stops")
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")

@@ -108,7 +108,7 @@ def _sku_work(one: SkuNight, sources: Sequence[PhotoSource], night: Night) -> li
     if not one.cutouts:
         return []
     if any(scene.lane in LANES_WITH_ADAPTER for scene in one.scenes.values()):
-        task = adapter_task(one.sku, night.for_training(one), recipes.adapters, night.models.training_digest)
+        task = adapter_task(one.sku, night.for_training(one), recipes.adapters, night.models)
         adapters, work = _look(night, sku, "adapters", [task])
         one.adapter = next((adapter for adapter in adapters if isinstance(adapter, Adapter)), None)
         if work:

@@ -55,8 +55,10 @@ class Adapter(Record):
     method: str
     token: str
     noun: str
-    steps: int
+    steps: int  # those behind the kept weights
     losses: tuple[float, ...]  # mean of each tenth of the training
+    looks: tuple[tuple[int, float], ...]  # step and subject fidelity of each look; the best was kept
+    compared_with: Literal["held-out photo", "training photos"]  # what the fidelity was measured against
 
 
 class Render(Record):

@@ -3,11 +3,13 @@
     sets.py     what is learned from, and the square samples made of it (no torch)
     base.py     the frozen base model, opened once
     text.py     prompts to text embeddings, with a learned token
+    pictures.py what the base model draws
     prior.py    class images for prior preservation
     losses.py   the mathematics
     batches.py  what a training step sees of a product
     lora.py     the low-rank weights of several products, and the layers that wear them
     fleet.py    several products in one pass
+    proof.py    whether an adapter knows its product
     train.py    the queue: sets in, adapters out
     files.py    adapters as safetensors bytes, and back
 

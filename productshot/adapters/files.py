@@ -35,9 +35,10 @@ class TrainedAdapter:
     lora: Mapping[str, Tensor]  # by diffusers' names, float16; empty with textual inversion
     row: Tensor | None  # (1, width) float32, the learned token's row of the embedding table
     losses: tuple[float, ...]  # mean of each tenth of the training
+    looks: tuple[tuple[int, float], ...]  # (step, subject fidelity) of each look, in order
     token: str
     noun: str
-    steps: int
+    steps: int  # those behind the kept weights
     method: str
     base: str  # digest
     recipe: str  # digest

@@ -34,6 +34,7 @@ from productshot.adapters.batches import (
 from productshot.adapters.files import TrainedAdapter
 from productshot.adapters.lora import LORA, TOKEN, Stack, lora_shapes, target_layers, worn
 from productshot.adapters.losses import masked_error
+from productshot.adapters.proof import Fidelity, best_of, is_due, is_enough, look
 from productshot.adapters.sets import CLASS_PROMPT, PROMPTS, TrainingSet, make_samples
 from productshot.adapters.text import embed, encode_prompts, first_row, prompt_ids
 from productshot.errors import InputRefused
@@ -62,13 +63,17 @@ class Seat:
     batches: Iterator[Batch]
     drawn: Batch | None = None  # the batch of a step that is not done yet
     losses: list[float] = field(default_factory=list)
+    looks: list[tuple[int, float]] = field(default_factory=list)  # (step, subject fidelity)
+    best: dict[str, Tensor] = field(default_factory=dict)  # what was learned at the best of them
 
 
 class Fleet:
     """K slots on one base model, which wears their LoRA during a step only. A free slot costs nothing."""
 
-    def __init__(self, base: TrainingBase, recipe: AdapterRecipe, slots: int) -> None:
-        self.base, self.recipe = base, recipe
+    def __init__(
+        self, base: TrainingBase, recipe: AdapterRecipe, slots: int, fidelity: Fidelity | None = None
+    ) -> None:
+        self.base, self.recipe, self.fidelity = base, recipe, fidelity
         only_token = recipe.method == "textual-inversion"
         self.layers = {} if only_token else target_layers(base.unet, recipe.targets)
         shapes = {} if only_token else lora_shapes(self.layers, recipe.rank)
@@ -119,8 +124,7 @@ class Fleet:
             self.texts[slot] = encode_prompts(tokenizer, encoder, [*prompts, CLASS_PROMPT.format(noun)])
         if TOKEN in self.stack.tensors:
             self.stack.tensors[TOKEN].detach()[slot] = first_row(tokenizer, encoder, token, noun)
-            learned_id = encoder.get_input_embeddings().num_embeddings + slot
-            ids = [prompt_ids(tokenizer, prompt, token, learned_id) for prompt in prompts]
+            ids = [prompt_ids(tokenizer, prompt, token, self.learned_id(slot)) for prompt in prompts]
             self.ids[slot] = torch.tensor(ids)
 
     def _embedded(self) -> Tensor:
@@ -145,32 +149,37 @@ class Fleet:
             losses = errors.unflatten(0, (len(self.stack.busy), -1)).sum(1)
             self.stack.zero_gradients()
             losses.sum().backward()
-        outcomes = []
-        for slot, loss in zip(self.stack.busy, losses.tolist(), strict=True):
+        stepped = list(self.stack.busy)
+        outcomes: list[TrainedAdapter | Refusal] = list(self._update(losses.tolist()))
+        stepped = [slot for slot in stepped if slot in self.seats]
+        due = [slot for slot in stepped if is_due(self.seats[slot], self.recipe)]
+        if self.fidelity and due:
+            look(self, due, self.fidelity)
+        for slot in stepped:
             seat = self.seats[slot]
-            outcome = self._update(slot, seat, loss)
             report(Progress("adapters", len(seat.losses), self.recipe.steps, seat.item.sku))
-            if outcome is not None:
-                del self.seats[slot]
-                outcomes.append(outcome)
+            if len(seat.losses) == self.recipe.steps or is_enough(seat, self.recipe):
+                outcomes.append(self._adapter(slot, self.seats.pop(slot)))
         return outcomes
 
-    def _update(self, slot: int, seat: Seat, loss: float) -> TrainedAdapter | Refusal | None:
-        """Move one product's weights along their gradient; its outcome when that was the last time."""
-        seat.losses.append(loss)
-        seat.drawn = None
-        norm = float(clip_grad_norm_(sum(seat.parameters.values(), []), MAX_GRADIENT_NORM))
-        if not isfinite(loss + norm):
+    def _update(self, losses: Sequence[float]) -> Iterator[Refusal]:
+        """Move the weights of each product in the batch along their gradient; refusals of those that cannot."""
+        for slot, loss in zip(self.stack.busy, losses, strict=True):
+            seat = self.seats[slot]
+            seat.losses.append(loss)
+            seat.drawn = None
+            norm = float(clip_grad_norm_(sum(seat.parameters.values(), []), MAX_GRADIENT_NORM))
+            if isfinite(loss + norm):
+                seat.optimiser.step()
+                seat.rate.step()
+                continue
             error = InputRefused(
                 f"training step {len(seat.losses)}",
                 f"has loss {loss} and gradient norm {norm}",
                 "finite ones are needed",
                 "lower learning_rate",
             )
-            return Refusal.of(seat.item.sku, "adapters", error)
-        seat.optimiser.step()
-        seat.rate.step()
-        return self._adapter(slot, seat) if len(seat.losses) == self.recipe.steps else None
+            yield Refusal.of(self.seats.pop(slot).item.sku, "adapters", error)
 
     def halve(self) -> None:
         """Put at most half as many products into one batch from now on; the others wait, with all that they know."""
@@ -184,18 +193,27 @@ class Fleet:
             seat.drawn = seat.drawn or next(seat.batches)
         return joined([seat.drawn for seat in seats if seat.drawn])
 
+    def learned(self, slot: int) -> dict[str, Tensor]:
+        """A copy of what the slot's product has learned."""
+        return {name: stacked.detach()[slot].cpu().clone() for name, stacked in self.stack.tensors.items()}
+
+    def learned_id(self, slot: int) -> int:
+        """The id under which the text encoder reads the slot's learned token."""
+        return int(self.base.text_encoder.get_input_embeddings().num_embeddings) + slot
+
     def _adapter(self, slot: int, seat: Seat) -> TrainedAdapter:
-        """What a finished slot has learned; float16 halves what a catalog of adapters weighs."""
-        learned = {name: stacked.detach()[slot].cpu().clone() for name, stacked in self.stack.tensors.items()}
+        """What a product keeps: its best weights, the last ones where nobody looked; float16 halves their size."""
+        learned = dict(seat.best or self.learned(slot))
         row = learned.pop(TOKEN, None)
         return TrainedAdapter(
             sku=seat.item.sku,
             lora={f"unet.{name}": weight.half() for name, weight in learned.items()},
             row=None if row is None else row.float(),
             losses=tenths(seat.losses),
+            looks=tuple(seat.looks),
             token=self.recipe.token,
             noun=seat.item.noun,
-            steps=self.recipe.steps,
+            steps=best_of(seat.looks)[0] if seat.looks else len(seat.losses),
             method=self.recipe.method,
             base=self.base.digest,
             recipe=digest_json(self.recipe.model_dump(mode="json", exclude={"base"})),

@@ -28,6 +28,14 @@ PROMPTS: dict[Ground, str] = {
 CLASS_PROMPT = "a photo of a {}"
 """What is said of a class image; {} is the noun alone."""
 
+LOOK_PROMPTS = (
+    "a photo of a {}",
+    "a photo of a {} on a plain background",
+    "a photo of a {} on a wooden table",
+    "a photo of a {} on a sandy beach",
+)
+"""What is drawn in turn when a training is looked at; {} is "<token> <noun>"."""
+
 PASTED: tuple[Ground, ...] = ("plain", "blurred", "plain", "blurred")
 """Grounds on which each picture's cutout is laid, beside the photo itself."""
 
@@ -55,6 +63,9 @@ class TrainingSet:
     pictures: tuple[TrainingPicture, ...]
     flip: bool = False  # mirrored too; never for a product with writing or a left and a right
     class_images: tuple[Pixels, ...] = ()  # (h, w, 3); needed when the recipe's prior_weight is above 0
+    held_out: tuple[
+        TrainingPicture, ...
+    ] = ()  # never trained on; what the adapter draws is compared with them
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from catalog_schemas import AdapterRecipe
 from productshot.adapters.base import TrainingBase
 from productshot.adapters.files import TrainedAdapter
 from productshot.adapters.fleet import Fleet, slots_that_fit
+from productshot.adapters.proof import Fidelity
 from productshot.adapters.sets import TrainingSet
 from productshot.errors import ConfigInvalid, InputRefused, OutOfMemory
 from productshot.progress import ReportProgress
@@ -20,13 +21,15 @@ def train_adapters(
     base: TrainingBase,
     report: ReportProgress,
     slots: int | None = None,
+    fidelity: Fidelity | None = None,
 ) -> Iterator[TrainedAdapter | Refusal]:
     """One outcome per set, each as soon as it is there; `slots` of them (default: what memory holds) learn together.
 
     A product that is finished, or that is refused, leaves its slot to the next set; its neighbours' numbers are
-    what they would have been without it. `report` is told of every step of every product. The base model is
-    afterwards what it was. ConfigInvalid: the recipe trains nothing, or a target or the rank does not fit the base.
-    OutOfMemory: not even one product's batch fits the device; before that the fleet halves itself and goes on.
+    what they would have been without it. `report` is told of every step of every product; `fidelity` judges what
+    the adapters draw on the way, so that the best weights are kept. The base model is afterwards what it was.
+    ConfigInvalid: the recipe trains nothing, or a target or the rank does not fit the base. OutOfMemory: not even
+    one product's batch fits the device; before that the fleet halves itself and goes on.
     """
     if recipe.method == "textual-inversion" and recipe.token_learning_rate == 0:
         raise ConfigInvalid(
@@ -35,7 +38,7 @@ def train_adapters(
             "textual-inversion learns the token only",
             "set it above 0",
         )
-    fleet, waiting = Fleet(base, recipe, slots or slots_that_fit(base, recipe)), iter(sets)
+    fleet, waiting = Fleet(base, recipe, slots or slots_that_fit(base, recipe), fidelity), iter(sets)
     while True:
         yield from fill(fleet, waiting)
         if not fleet.seats:

@@ -6,6 +6,7 @@ one noun apart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +25,14 @@ class Eyes:
 
     def fidelity(self, seen: NDArray[np.uint8], true: NDArray[np.uint8]) -> float:
         """Cosine, -1..1, of two cutouts (h, w, 4) uint8, each with a product of alpha 128 somewhere."""
-        pair = np.stack([square_cutout(seen), square_cutout(true)])
-        one, other = see_products(self.tower, pair)
-        return float(one @ other)
+        return float(self.likeness([seen], [true])[0, 0])
+
+    def likeness(
+        self, seen: Sequence[NDArray[np.uint8]], true: Sequence[NDArray[np.uint8]]
+    ) -> NDArray[np.float32]:
+        """(len(seen), len(true)) cosines of cutouts (h, w, 4), each with a product of alpha 128 somewhere."""
+        known = see_products(self.tower, np.stack([square_cutout(each) for each in (*seen, *true)]))
+        return np.asarray((known[: len(seen)] @ known[len(seen) :].T).numpy(), np.float32)
 
 
 def open_eyes() -> Eyes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import numpy as np
 
 from catalog_schemas import AdapterRecipe, PhotoRecipe, Sku
-from productshot.adapters.sets import TrainingSet
+from productshot.adapters.sets import SOLID, TrainingSet
 from productshot.errors import InputRefused
 from productshot.geometry import Size, fit_inside
 from productshot.keys import digest_json
@@ -24,14 +26,21 @@ if TYPE_CHECKING:
 
 TRAINING_SIDE_PX = 768
 """Photos are handed to training at most this large; the base model's resolution is far below."""
+LEAST_TO_SPARE_ONE = 4
+"""With so many cutouts one can be kept from training."""
+ComparedWith = Literal["held-out photo", "training photos"]
 
 
-def adapter_task(sku: Sku, cutouts: Sequence[Cutout], recipe: AdapterRecipe, base_digest: str) -> Task:
-    """What the stage trains for a SKU: from its own cutouts only, never a sibling's."""
+def adapter_task(sku: Sku, cutouts: Sequence[Cutout], recipe: AdapterRecipe, models: Models) -> Task:
+    """What the stage trains for a SKU: from its own cutouts only, never a sibling's.
+
+    Who looks at what it draws decides what is kept, so the cutout model and the image tower count where one looks.
+    """
     written = recipe.model_dump(mode="json", exclude={"base"})
-    parents = tuple(cutout.digest for cutout in cutouts)
+    eyes = {"model": models.cutout_digest, "tower": models.eyes_digest} if recipe.look_every else {}
+    of_sku = {"base": models.training_digest, "noun": sku.noun, "flip": sku.flip}
     return Task(
-        sku.sku, "adapters", parents, {**written, "base": base_digest, "noun": sku.noun, "flip": sku.flip}
+        sku.sku, "adapters", tuple(cutout.digest for cutout in cutouts), {**written, **of_sku, **eyes}
     )
 
 
@@ -51,7 +60,7 @@ def train_skus(
     """
     todo: dict[str, tuple[Task, Sku]] = {}
     for sku in skus:
-        task = adapter_task(sku, cutouts[sku.sku], recipe, models.training_digest)
+        task = adapter_task(sku, cutouts[sku.sku], recipe, models)
         done = ledger.adopt(task)
         if done is None:
             todo[sku.sku] = (task, sku)
@@ -75,9 +84,11 @@ def train_skus(
     from productshot.adapters import train_adapters
 
     began = ledger.now()
-    for outcome in train_adapters(sets(), recipe, models.training_base, silent):
-        task, _ = todo.pop(outcome.sku)
-        yield _of_stage(ledger.make_now(task, partial(_kept, outcome, task, ledger), began))
+    judge = partial(subject_fidelity, models) if recipe.look_every else None
+    for outcome in train_adapters(sets(), recipe, models.training_base, silent, fidelity=judge):
+        task, sku = todo.pop(outcome.sku)
+        compared: ComparedWith = "held-out photo" if held_out(cutouts[sku.sku]) else "training photos"
+        yield _of_stage(ledger.make_now(task, partial(_kept, outcome, task, compared, ledger), began))
         began = ledger.now()
         report(Progress("adapters", len(skus) - len(todo), len(skus), outcome.sku))
     yield from refused
@@ -93,7 +104,9 @@ def _fail(error: InputRefused) -> NoReturn:
     raise error
 
 
-def _kept(outcome: TrainedAdapter | Refusal, task: Task, ledger: Ledger) -> Adapter:
+def _kept(
+    outcome: TrainedAdapter | Refusal, task: Task, compared_with: ComparedWith, ledger: Ledger
+) -> Adapter:
     """The record of a trained adapter whose file is stored now; InputRefused where training was refused."""
     from productshot.adapters import join
 
@@ -110,7 +123,28 @@ def _kept(outcome: TrainedAdapter | Refusal, task: Task, ledger: Ledger) -> Adap
         noun=outcome.noun,
         steps=outcome.steps,
         losses=tuple(round(loss, 5) for loss in outcome.losses),
+        looks=tuple((step, round(fidelity, 4)) for step, fidelity in outcome.looks),
+        compared_with=compared_with,
     )
+
+
+def held_out(cutouts: Sequence[Cutout]) -> Sequence[Cutout]:
+    """The cutout that is kept aside to compare with, the last; none where there are fewer than LEAST_TO_SPARE_ONE."""
+    return cutouts[-1:] if len(cutouts) >= LEAST_TO_SPARE_ONE else ()
+
+
+def subject_fidelity(models: Models, pictures: Sequence[Pixels], item: TrainingSet) -> float:
+    """Mean cosine of the products found in pictures (h, w, 3) with the held-out photo, else with all photos.
+
+    A picture without a product counts 0. As in the DreamBooth paper (Ruiz et al. 2023, section 4), on what the
+    cutout model keeps of each picture.
+    """
+    from productshot.cutout import coarse_alpha
+
+    found = [np.dstack([rgb, coarse_alpha(rgb, models.cutout_session)]) for rgb in pictures]
+    seen = [rgba for rgba in found if (rgba[..., 3] >= SOLID).any()]
+    true = [np.dstack([rgb, alpha]) for rgb, alpha in item.held_out or item.pictures]
+    return float(models.eyes.likeness(seen, true).sum()) / (len(pictures) * len(true)) if seen else 0.0
 
 
 def _training_set(
@@ -124,10 +158,13 @@ def _training_set(
 ) -> TrainingSet:
     if not cutouts or not sku.noun:
         raise InputRefused(f"SKU {sku.sku}", "has no usable product photo to learn from", "", "add a photo")
+    pictures = [_training_picture(cutout, photo_recipe, ledger, decoder) for cutout in cutouts]
+    aside = len(held_out(cutouts)) if recipe.look_every else 0
     return TrainingSet(
         sku=sku.sku,
         noun=sku.noun,
-        pictures=tuple(_training_picture(cutout, photo_recipe, ledger, decoder) for cutout in cutouts),
+        pictures=tuple(pictures[: len(pictures) - aside]),
+        held_out=tuple(pictures[len(pictures) - aside :]),
         flip=sku.flip,
         class_images=_class_images(sku.noun, recipe, ledger.store, models),
     )

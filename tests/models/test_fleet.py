@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -17,9 +17,10 @@ from productshot.adapters.batches import Batch
 from productshot.adapters.fleet import Fleet, slots_that_fit
 from productshot.adapters.lora import TOKEN, target_layers
 from productshot.errors import ConfigInvalid, OutOfMemory
+from productshot.pixels import Pixels
 from productshot.progress import Progress, silent
 from productshot.records import Refusal
-from tests.models.adapter_builders import a_recipe, a_set
+from tests.models.adapter_builders import SIDE, a_recipe, a_set
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -182,3 +183,69 @@ def test_rank_beyond_every_layer_is_refused(base: TrainingBase) -> None:
     """Such a LoRA would be larger than the layers it changes."""
     with pytest.raises(ConfigInvalid, match="adapters.rank is 200; .* is the width of the widest target"):
         list(train_adapters(four_sets(), a_recipe(rank=200), base, silent))
+
+
+def test_the_best_look_is_kept(base: TrainingBase) -> None:
+    """Of four looks the second was best: its weights are the adapter, and the steps say so."""
+    recipe, said = a_recipe(steps=8, look_every=2, look_pictures=3, patience=4), iter([0.2, 0.6, 0.6, 0.1])
+    seen: list[int] = []
+
+    def fidelity(pictures: Sequence[Pixels], item: TrainingSet) -> float:
+        assert item.sku == "mug-1"
+        assert {picture.shape for picture in pictures} == {(SIDE, SIDE, 3)}
+        seen.append(len(pictures))
+        return next(said)
+
+    (adapter,) = train_adapters([a_set()], recipe, base, silent, fidelity=fidelity)
+    assert isinstance(adapter, TrainedAdapter)
+    assert seen == [3] * 4
+    assert adapter.looks == ((2, 0.2), (4, 0.6), (6, 0.6), (8, 0.1))
+    assert adapter.steps == 4
+    (short,) = train_adapters([a_set()], recipe.model_copy(update={"look_every": 0}), base, silent)
+    assert isinstance(short, TrainedAdapter) and short.steps == 8 and short.looks == ()
+    assert any(not torch.equal(adapter.lora[name], short.lora[name]) for name in short.lora)
+
+
+def test_looking_changes_no_training(base: TrainingBase) -> None:
+    """The last weights are the same whether or not someone looked on the way."""
+    recipe = a_recipe(steps=4, look_every=1, look_pictures=1, patience=9)
+    rising = iter(range(4))
+    (looked,) = train_adapters([a_set()], recipe, base, silent, fidelity=lambda *_: float(next(rising)))
+    (plain,) = train_adapters([a_set()], recipe, base, silent)
+    assert isinstance(looked, TrainedAdapter) and isinstance(plain, TrainedAdapter)
+    assert all(torch.equal(looked.lora[name], plain.lora[name]) for name in plain.lora)
+
+
+@pytest.mark.parametrize(
+    ("changes", "looks"),
+    [({"enough": 0.5}, ((1, 0.3), (2, 0.5))), ({"patience": 2}, ((1, 0.3), (2, 0.5), (3, 0.4), (4, 0.5)))],
+    ids=["good enough", "no longer better"],
+)
+def test_training_stops_early(
+    base: TrainingBase, changes: dict[str, object], looks: tuple[tuple[int, float], ...]
+) -> None:
+    """At a fidelity that is enough, or after so many looks without a better one; the neighbour goes on."""
+    recipe = a_recipe(steps=6, look_every=1, look_pictures=1, patience=9).model_copy(update=changes)
+    said = {"a": [0.3, 0.5, 0.4, 0.5], "b": [0.1, 0.2, 0.3, 0.31, 0.32, 0.33]}
+    sets = [a_set("a"), a_set("b")]
+    outcomes = train_adapters(
+        sets, recipe, base, silent, slots=2, fidelity=lambda _, item: said[item.sku].pop(0)
+    )
+    first, second = outcomes
+    assert isinstance(first, TrainedAdapter) and first.looks == looks
+    assert isinstance(second, TrainedAdapter) and len(second.looks) == 6
+
+
+def test_pictures_do_not_depend_on_the_neighbours(base: TrainingBase) -> None:
+    """What a product's adapter draws is the same alone and beside three others, and differs between products."""
+    drawn: dict[int, dict[str, bytes]] = {1: {}, 4: {}}
+    for slots, seen in drawn.items():
+
+        def fidelity(pictures: Sequence[Pixels], item: TrainingSet, seen: dict[str, bytes] = seen) -> float:
+            seen[item.sku] = b"".join(picture.tobytes() for picture in pictures)
+            return 0.5
+
+        recipe = a_recipe(steps=8, look_every=8, look_pictures=2, learning_rate=0.05)
+        list(train_adapters(four_sets(), recipe, base, silent, slots, fidelity))
+    assert drawn[1] == drawn[4]
+    assert len(set(drawn[4].values())) > 1

@@ -1,0 +1,38 @@
+"""The adapters room, its pictures: what the base model draws, alone for the class, with an adapter for its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from productshot.adapters.base import TrainingBase
+from productshot.pixels import Pixels
+from productshot.render.sample import add_noise, split, timesteps
+
+STEPS = 12
+GUIDANCE_SCALE = 3.0
+
+
+@torch.no_grad()
+def draw_pictures(base: TrainingBase, free: Tensor, texts: Tensor, seeds: Sequence[int]) -> list[Pixels]:
+    """One (side, side, 3) picture per row of texts (B, n, d), by DDIM with classifier-free guidance.
+
+    free: (n, d), the empty prompt. A picture follows from its text and its seed alone, whatever else is drawn
+    beside it. Each picture is two samples in a row of one batch, so that adapters worn by the base find theirs.
+    """
+    cells = int(base.unet.config.sample_size)
+    shape = (base.unet.config.in_channels, cells, cells)
+    noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    z = torch.stack(noise).to(base.device, base.dtype)
+    pairs = torch.stack([free.expand_as(texts), texts], dim=1).flatten(0, 1)
+    times = timesteps(len(base.alpha_bars), STEPS)
+    ends = [base.alpha_bars[t] for t in times[1:]] + [torch.ones_like(base.alpha_bars[0])]
+    for t, end in zip(times, ends, strict=True):
+        now = torch.full((2 * len(z),), t, device=base.device)
+        without, guided = base.predict(z.repeat_interleave(2, 0), now, pairs).unflatten(0, (-1, 2)).unbind(1)
+        predicted = without + GUIDANCE_SCALE * (guided - without)
+        z_0, seen = split(base.prediction, predicted, z, base.alpha_bars[t])
+        z = add_noise(z_0, seen, end)
+    return [base.decode(latent[None].float())[0].numpy() for latent in z]
