@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,6 +31,7 @@ from productshot.errors import (
 if TYPE_CHECKING:
     from catalog_schemas import Catalog, Channel, Slot
     from productshot.assets import RuleVerdict
+    from productshot.night import Night
     from productshot.photos import Decoder
     from productshot.progress import Progress, ReportProgress
     from productshot.report import Written
@@ -221,18 +222,48 @@ ChosenSkus = Annotated[list[str] | None, typer.Option("--sku", help="a SKU, may 
 
 
 @app.command()
-def train(catalog: CatalogFile, store: StoreUrl, skus: ChosenSkus = None, as_json: AsJson = False) -> None:
+def train(
+    catalog: CatalogFile,
+    store: StoreUrl,
+    skus: ChosenSkus = None,
+    export: Annotated[
+        Path | None, typer.Option(help="folder that gets <sku>.safetensors of each adapter as well")
+    ] = None,
+    keys: Annotated[
+        Literal["diffusers", "kohya"], typer.Option(help="names in exported files; ComfyUI reads kohya's")
+    ] = "diffusers",
+    as_json: AsJson = False,
+) -> None:
     """Train the adapters of chosen SKUs (photos and cutouts first, where they are missing)."""
-    _stages(catalog, store, skus, ("photos", "cutouts", "adapters"), as_json)
+    with _stages(catalog, store, skus, ("photos", "cutouts", "adapters"), as_json) as run:
+        if export is not None:
+            _export(run, export, keys)
+
+
+def _export(run: Night, folder: Path, keys: str) -> None:
+    """Write the adapter file of every trained SKU into a folder."""
+    from productshot.adapters.files import as_kohya
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in run.skus.values():
+        if one.adapter is not None:
+            data = run.ledger.data(one.sku.sku, "adapters", one.adapter.digest, "safetensors")
+            path = folder / f"{one.sku.sku}.safetensors"
+            path.write_bytes(as_kohya(data) if keys == "kohya" else data)
 
 
 @app.command()
 def render(catalog: CatalogFile, store: StoreUrl, skus: ChosenSkus = None, as_json: AsJson = False) -> None:
     """Render and judge the scenes of chosen SKUs (earlier stages first, where they are missing)."""
-    _stages(catalog, store, skus, ("photos", "cutouts", "adapters", "renders"), as_json)
+    with _stages(catalog, store, skus, ("photos", "cutouts", "adapters", "renders"), as_json):
+        pass
 
 
-def _stages(catalog: Path, store: str, skus: list[str] | None, steps: tuple[str, ...], as_json: bool) -> None:
+@contextmanager
+def _stages(
+    catalog: Path, store: str, skus: list[str] | None, steps: tuple[str, ...], as_json: bool
+) -> Iterator[Night]:
+    """Run some steps of a night for chosen SKUs, lend the night, then tell what was made."""
     from productshot.catalog import known_skus
     from productshot.night import Night
 
@@ -246,6 +277,7 @@ def _stages(catalog: Path, store: str, skus: list[str] | None, steps: tuple[str,
         made = {step: run.ledger.made[step] for step in steps}
         found = {step: run.ledger.adopted[step] for step in steps}
         refused = [str(refusal) for one in run.skus.values() for refusal in one.refusals]
+        yield run
     _tell(as_json, {"made": made, "found": found, "refused": refused}, f"made {made}, found done {found}")
     _tell_refusals(as_json, refused)
 

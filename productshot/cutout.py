@@ -228,7 +228,7 @@ def cut_out(photo: Pixels, session: Session, recipe: Recipe, item: str = "photo"
     return _finished(photo, alpha, evidence_of(look, coarse, kept))
 
 
-def bring_own(photo: Pixels, alpha: Pixels) -> CutoutPixels:
+def bring_own(photo: Pixels, alpha: Pixels, item: str = "mask") -> CutoutPixels:
     """The cutout that a photo (h, w, 3) uint8 brings along as alpha (h, w) uint8; its edge colours are cleaned too.
 
     InputRefused: the sizes differ, or nothing is opaque.
@@ -236,11 +236,11 @@ def bring_own(photo: Pixels, alpha: Pixels) -> CutoutPixels:
     if photo.shape[:2] != alpha.shape:
         sizes = [f"{a.shape[1]}x{a.shape[0]} px" for a in (alpha, photo)]
         raise InputRefused(
-            "mask", f"is {sizes[0]}", f"its photo is {sizes[1]}", "draw the mask at the photo's size"
+            item, f"is {sizes[0]}", f"its photo is {sizes[1]}", "draw the mask at the photo's size"
         )
     if not (alpha > BOX_ALPHA).any():
         raise InputRefused(
-            "mask", "is empty", "white marks the product", "draw the product white, or remove the mask"
+            item, "is empty", "white marks the product", "draw the product white, or remove the mask"
         )
     return _finished(photo, alpha.astype(np.float32) / 255, None)
 

@@ -72,6 +72,21 @@ def split(data: bytes) -> tuple[dict[str, Tensor], Tensor | None]:
     return lora, rows[0] if rows else None
 
 
+def as_kohya(data: bytes) -> bytes:
+    """An adapter file with the names that kohya's scripts write and ComfyUI and AUTOMATIC1111 read.
+
+    LoRA weights only, in diffusers' own spelling of those names; a learned token is one row named "emb_params", as
+    they read embeddings, so an adapter with both becomes its LoRA. ModelDamaged: the bytes are no adapter file.
+    """
+    from diffusers.utils.state_dict_utils import convert_state_dict_to_kohya
+
+    lora, row = split(data)
+    if not lora:
+        assert row is not None  # split refuses an empty file
+        return save({"emb_params": row})
+    return save({name: value.contiguous() for name, value in convert_state_dict_to_kohya(lora).items()})
+
+
 def about(data: bytes) -> dict[str, str]:
     """What the header says: base and recipe (digests), token, noun, method. ModelDamaged: it says nothing."""
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from catalog_schemas import CutoutRecipe, PhotoRecipe
-from productshot.errors import InputRefused
 from productshot.geometry import Box
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
@@ -66,16 +65,9 @@ def _cut(
         mask = decoder.pixels(
             ledger.verified(photo.mask_key, photo.mask_digest), photo.mask_key, photo_recipe
         )
-        if size_of(mask.rgb) != size_of(decoded.rgb):
-            raise InputRefused(
-                photo.mask_key,
-                f"is {mask.rgb.shape[1]}x{mask.rgb.shape[0]} px",
-                f"its photo is {decoded.rgb.shape[1]}x{decoded.rgb.shape[0]} px",
-                "draw the mask at the photo's size",
-            )
-        cut = bring_own(decoded.rgb, mask.rgb[..., 0])
+        cut = bring_own(decoded.rgb, mask.rgb[..., 0], photo.mask_key)
     elif decoded.alpha is not None:
-        cut = bring_own(decoded.rgb, decoded.alpha)
+        cut = bring_own(decoded.rgb, decoded.alpha, f"alpha of {photo.key}")
     else:
         cut = cut_out(decoded.rgb, models.cutout_session, recipe, item=photo.key)
     box = Box(*cut.box)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import load
 from transformers import AddedToken, CLIPTokenizer
 
 from catalog_schemas import AdapterRecipe
@@ -25,6 +26,7 @@ from productshot.adapters import (
     split,
     train_adapters,
 )
+from productshot.adapters.files import as_kohya
 from productshot.adapters.fleet import learning_rate_share, tenths
 from productshot.adapters.losses import add_noise, masked_error, min_snr_weight, spread_timesteps, velocity
 from productshot.adapters.text import encode_prompts, first_row, prompt_ids
@@ -181,6 +183,33 @@ def test_file_comes_back_as_it_was_joined(base: TrainingBase) -> None:
     assert row is not None and adapter.row is not None and torch.equal(row, adapter.row)
     told = about(join(adapter))
     assert told == {**told, "base": base.digest, "token": "sks", "noun": "mug", "method": "dreambooth-lora"}
+
+
+def test_kohya_names_hold_the_same_weights(base: TrainingBase) -> None:
+    """Every LoRA half under kohya's name, with alpha = rank; a learned token alone is one row."""
+    data = join(train_one(base, a_recipe()))
+    lora, kohya = split(data)[0], load(as_kohya(data))
+    name = "unet.down_blocks.0.resnets.0.conv1"
+    theirs = name.replace("unet", "lora_unet").replace(".", "_")
+    assert torch.equal(kohya[f"{theirs}.lora_down.weight"], lora[f"{name}.lora_A.weight"])
+    assert torch.equal(kohya[f"{theirs}.lora_up.weight"], lora[f"{name}.lora_B.weight"])
+    assert kohya[f"{theirs}.alpha"].item() == 2
+    assert len(kohya) == len(lora) * 3 // 2
+    token = load(as_kohya(join(train_one(base, a_recipe(method="textual-inversion")))))
+    assert {name: value.shape for name, value in token.items()} == {"emb_params": (1, 16)}
+
+
+def test_kohya_file_loads_in_diffusers(base_path: Path, base: TrainingBase, tmp_path: Path) -> None:
+    """diffusers reads kohya's names too: the UNet then answers as with our own file."""
+    data = join(train_one(base, a_recipe(steps=20, token_learning_rate=0)))
+    z, t, text = torch.ones(1, 4, 16, 16), torch.tensor([500]), torch.ones(1, 32, 16)
+    answers = []
+    for name, written in (("own", data), ("kohya", as_kohya(data))):
+        (tmp_path / f"{name}.safetensors").write_bytes(written)
+        pipeline = a_pipeline(base_path)
+        pipeline.load_lora_weights(str(tmp_path / f"{name}.safetensors"))
+        answers.append(pipeline.unet(z, t, text).sample)
+    assert torch.allclose(*answers, atol=1e-3)
 
 
 def test_without_token_rate_no_token_is_learned(base: TrainingBase) -> None:
