@@ -33,6 +33,8 @@ from productshot.stages.gates import Judged, compared
 THUMB_PX = 220
 CARDS = 200
 """SKUs shown with pictures; a larger catalog lists the rest by name (those with refusals come first)."""
+ADAPTER_FIELDS = {"digest", "method", "steps", "looks", "compared_with"}
+"""What the report says of an adapter."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def _sku_report(one: SkuNight) -> dict[str, Any]:
         "noun": one.sku.noun,
         "photos": len(one.photos),
         "confidence": [cutout.confidence for cutout in one.cutouts],
+        "adapter": one.adapter and one.adapter.model_dump(mode="json", include=ADAPTER_FIELDS),
         "pictures": [_picture_report(judged) for judged in one.judged],
         "fallbacks": one.fallbacks,
         "assets": [asset.model_dump(mode="json", exclude={"sku"}) for asset in one.assets],

@@ -91,21 +91,22 @@ def touches_frame(cutout: Cutout) -> bool:
 
 
 def choose_cutout(cutouts: Sequence[Cutout], view: str | None, min_confidence: float) -> Cutout | None:
-    """The cutout that serves a slot: of the view if one is asked for, else the largest sharp whole product.
+    """The cutout that serves a slot: of the view if one is asked for, else the best sharp whole product.
 
-    Whole and confident come before sharp (at least half the sharpest), sharp before large; ties by digest.
+    Whole and confident come before sharp (at least half the sharpest); of those the one whose size times the square
+    of its confidence is largest: twice the pixels make up for a confidence of 0.64 beside 0.9. Ties by digest.
     """
     fitting = [cutout for cutout in cutouts if view is None or cutout.photo.view == view]
     if not fitting:
         return None
     sharpest = max(cutout.photo.sharpness for cutout in fitting)
 
-    def worth(cutout: Cutout) -> tuple[bool, bool, bool, int, str]:
+    def worth(cutout: Cutout) -> tuple[bool, bool, bool, float, str]:
         return (
             cutout.confidence >= min_confidence,
             not touches_frame(cutout),
             cutout.photo.sharpness >= sharpest / 2,
-            max(cutout.size),
+            max(cutout.size) * cutout.confidence**2,
             cutout.digest,
         )
 

@@ -1,0 +1,62 @@
+"""Which cutout stands for a SKU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from productshot.geometry import Box, Size
+from productshot.records import Cutout, Photo
+from productshot.stages.cutouts import choose_cutout
+
+
+def a_cutout(name: str, **changes: Any) -> Cutout:
+    """A whole, sharp, confident product 500 px wide in a photo of 1,000 px."""
+    given: dict[str, Any] = {"width": 500, "confidence": 0.9, "sharpness": 100.0, "left": 100, "view": None}
+    given |= changes
+    photo = Photo(
+        sku="mug",
+        key=f"photos/mug/{name}.jpg",
+        digest=name,
+        size=Size(1000, 1000),
+        role="product",
+        view=given["view"],
+        sharpness=given["sharpness"],
+        exposure=0.5,
+    )
+    box = Box(given["left"], 100, given["left"] + given["width"], 500)
+    return Cutout(
+        sku="mug",
+        key=name,
+        digest=name,
+        size=box.size,
+        box=box,
+        confidence=given["confidence"],
+        photo=photo,
+    )
+
+
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [
+        ({"confidence": 0.45, "width": 800}, {}),
+        ({"left": 0, "width": 800}, {}),
+        ({"sharpness": 40.0, "width": 800}, {}),
+        ({"confidence": 0.6, "width": 700}, {}),
+        ({}, {"width": 600}),
+        ({}, {"confidence": 0.7, "width": 890}),
+    ],
+    ids=["unsure", "cropped", "blurred", "larger, less sure", "smaller", "surer, half as large"],
+)
+def test_the_better_cutout_is_chosen(worse: dict[str, Any], better: dict[str, Any]) -> None:
+    """In either order."""
+    pair = [a_cutout("a", **worse), a_cutout("b", **better)]
+    assert choose_cutout(pair, None, 0.5) == choose_cutout(pair[::-1], None, 0.5) == pair[1]
+
+
+def test_a_view_is_not_replaced_by_another() -> None:
+    """A slot that asks for the back gets a cutout of the back, or none."""
+    front, back = a_cutout("a", view="front"), a_cutout("b", view="back", confidence=0.3)
+    assert choose_cutout([front, back], "back", 0.5) == back
+    assert choose_cutout([front], "back", 0.5) is None
