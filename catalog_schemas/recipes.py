@@ -49,6 +49,7 @@ class AdapterRecipe(Written):
     targets: tuple[str, ...] = Field(
         LORA_TARGETS, min_length=1, description="layers with a LoRA, named as peft's target_modules"
     )
+    dora: bool = Field(False, description="learn each output's magnitude apart (DoRA, Liu et al. 2024)")
     steps: int = Field(40, ge=1, le=20_000)
     batch: int = Field(4, ge=1, le=64)
     learning_rate: float = Field(1.0e-3, gt=0, le=1)
@@ -56,6 +57,9 @@ class AdapterRecipe(Written):
     prior_weight: float = Field(0.2, ge=0, le=10, description="0 leaves prior preservation out")
     prior_images: int = Field(4, ge=0, le=1_000)
     snr_gamma: float | None = Field(5.0, description="min-SNR weighting (Hang et al. 2023); null: none")
+    offset_noise: float = Field(
+        0.0, ge=0, le=1, description="noise shared by a channel, for very dark or bright pictures; 0: none"
+    )
     mask_floor: float = Field(0.1, ge=0, le=1, description="loss weight outside the product")
     look_every: int = Field(
         20,

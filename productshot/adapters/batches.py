@@ -93,6 +93,10 @@ def batches(
         xi, eps = (
             torch.randn((len(chosen), *examples.mean.shape[1:]), generator=generator) for _ in range(2)
         )
+        if recipe.offset_noise:
+            eps = eps + recipe.offset_noise * torch.randn(
+                (len(chosen), eps.shape[1], 1, 1), generator=generator
+            )
         eps = eps.to(base.device)
         z0 = examples.mean[chosen] + examples.std[chosen] * xi.to(base.device)
         alpha_bar = base.alpha_bars[t]

@@ -32,7 +32,7 @@ from productshot.adapters.batches import (
     prior_count,
 )
 from productshot.adapters.files import TrainedAdapter
-from productshot.adapters.lora import LORA, TOKEN, Stack, lora_shapes, target_layers, worn
+from productshot.adapters.lora import LORA, MAGNITUDE, TOKEN, Stack, lora_shapes, target_layers, worn
 from productshot.adapters.losses import masked_error
 from productshot.adapters.proof import Fidelity, best_of, is_due, is_enough, look
 from productshot.adapters.sets import CLASS_PROMPT, PROMPTS, TrainingSet, make_samples
@@ -76,7 +76,7 @@ class Fleet:
         self.base, self.recipe, self.fidelity = base, recipe, fidelity
         only_token = recipe.method == "textual-inversion"
         self.layers = {} if only_token else target_layers(base.unet, recipe.targets)
-        shapes = {} if only_token else lora_shapes(self.layers, recipe.rank)
+        shapes = {} if only_token else lora_shapes(self.layers, recipe.rank, recipe.dora)
         if recipe.token_learning_rate > 0:
             shapes[TOKEN] = (1, base.text_encoder.get_input_embeddings().embedding_dim)
         self.stack = Stack(shapes, slots, base.device, base.dtype)
@@ -118,6 +118,9 @@ class Fleet:
             start = torch.zeros(stacked.shape[1:])
             if name.endswith("lora_A.weight"):
                 kaiming_uniform_(start, a=5**0.5, generator=generator)
+            elif name.endswith(MAGNITUDE):
+                weight = self.layers[name.removesuffix(f".{MAGNITUDE}")].weight
+                start = weight.flatten(1).norm(dim=1).view(start.shape)
             stacked.detach()[slot] = start
         prompts = [PROMPTS[ground].format(f"{token} {noun}") for ground in GROUNDS]
         with torch.no_grad():

@@ -20,6 +20,7 @@ from productshot.errors import ConfigInvalid
 
 Layer: TypeAlias = nn.Linear | nn.Conv2d
 LORA, TOKEN = "lora", "token"
+MAGNITUDE = "lora_magnitude_vector"
 
 
 class Stack:
@@ -79,8 +80,10 @@ def target_layers(unet: nn.Module, targets: Sequence[str]) -> dict[str, Layer]:
     return {name: layer for name, layer in layers.items() if name in found}
 
 
-def lora_shapes(layers: Mapping[str, Layer], rank: int) -> dict[str, tuple[int, ...]]:
+def lora_shapes(layers: Mapping[str, Layer], rank: int, dora: bool) -> dict[str, tuple[int, ...]]:
     """Shapes of one product's LoRA by peft's names: A (r, in) and B (out, r), with kernels for convolutions.
+
+    With DoRA also the outputs' magnitudes, (out,) or (1, out, 1, 1).
 
     ConfigInvalid: the rank is larger than every layer is wide.
     """
@@ -93,6 +96,8 @@ def lora_shapes(layers: Mapping[str, Layer], rank: int) -> dict[str, tuple[int, 
         outputs, inputs, *kernel = layer.weight.shape
         shapes[f"{name}.lora_A.weight"] = (rank, inputs, *kernel)
         shapes[f"{name}.lora_B.weight"] = (outputs, rank, *(1 for _ in kernel))
+        if dora:
+            shapes[f"{name}.{MAGNITUDE}"] = (1, outputs, 1, 1) if kernel else (outputs,)
     return shapes
 
 
@@ -108,9 +113,30 @@ def worn(layers: Mapping[str, Layer], stack: Stack) -> Iterator[None]:
 
 
 def _add(stack: Stack, name: str, layer: Layer, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-    """A forward hook: W x + B A x."""
+    """A forward hook: W x + B A x; with DoRA m (W x + B A x) / |W + B A|, the bias left alone."""
     down, up = stack.seen(f"{name}.lora_A.weight"), stack.seen(f"{name}.lora_B.weight")
-    return output + low_rank(inputs[0], down, up, layer).to(output.dtype)
+    changed = output + low_rank(inputs[0], down, up, layer).to(output.dtype)
+    if f"{name}.{MAGNITUDE}" not in stack.tensors:
+        return changed
+    magnitude = stack.seen(f"{name}.{MAGNITUDE}").flatten(1)
+    scale = (magnitude / norms(layer.weight, down, up)).to(output.dtype)  # (K, out)
+    along = (-1,) if isinstance(layer, nn.Linear) else (-1, *(1 for _ in layer.kernel_size))
+    bias = 0 if layer.bias is None else layer.bias.to(output.dtype).view(along)
+    scale = scale.repeat_interleave(len(output) // len(down), 0)
+    shape = (len(output), *(1 for _ in output.shape[2:]), -1) if along == (-1,) else (len(output), *along)
+    return (changed - bias) * scale.view(shape) + bias
+
+
+@torch.no_grad()
+def norms(weight: Tensor, down: Tensor, up: Tensor) -> Tensor:
+    """|W + B_k A_k| of each output, (K, out), without making the sum; a constant, as DoRA's authors take it (4.3).
+
+    |w_o + b_o A|^2 = |w_o|^2 + 2 b_o (A w_o) + b_o (A A') b_o', with w_o the weights of output o.
+    """
+    w, a, b = weight.flatten(1), down.flatten(2), up.flatten(2)  # (out, in), (K, r, in), (K, out, r)
+    cross = (b * (w @ a.mT)).sum(2)
+    own = (b @ (a @ a.mT) * b).sum(2)
+    return (w.square().sum(1) + 2 * cross + own).sqrt()
 
 
 def low_rank(x: Tensor, down: Tensor, up: Tensor, layer: Layer) -> Tensor:

@@ -138,8 +138,13 @@ def _load_lora(base: Base, subject: Subject, lora: Mapping[str, Tensor]) -> None
     for name, weight in lora.items():
         layer, _, half = name.removeprefix("unet.").rpartition(".lora_")
         shape = shapes.get(f"{layer}.weight", ())
-        axis = 1 if half.startswith("A") else 0
-        if len(shape) < 2 or weight.shape[axis] != shape[axis]:
+        fits = len(shape) >= 2
+        if half.startswith("magnitude"):
+            fits = fits and weight.numel() == shape[0]
+        else:
+            axis = 1 if half.startswith("A") else 0
+            fits = fits and weight.shape[axis] == shape[axis]
+        if not fits:
             value = f"has {name} of shape {tuple(weight.shape)}"
             limit = f"base model {base.digest[:12]} has {tuple(shape) or 'nothing'} there"
             raise InputRefused(f"adapter of {subject.noun}", value, limit, "train it again for this base")

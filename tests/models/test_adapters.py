@@ -27,7 +27,8 @@ from productshot.adapters import (
     train_adapters,
 )
 from productshot.adapters.files import as_kohya
-from productshot.adapters.fleet import learning_rate_share, tenths
+from productshot.adapters.fleet import Fleet, learning_rate_share, tenths
+from productshot.adapters.lora import worn
 from productshot.adapters.losses import add_noise, masked_error, min_snr_weight, spread_timesteps, velocity
 from productshot.adapters.text import encode_prompts, first_row, prompt_ids
 from productshot.errors import ConfigInvalid, ModelDamaged
@@ -152,6 +153,36 @@ def test_lora_file_loads_in_diffusers(base_path: Path, base: TrainingBase, tmp_p
     loaded = {f"unet.{name.replace('.default_0', '')}" for name, _ in pipeline.unet.named_parameters()}
     assert set(adapter) <= loaded
     assert (pipeline.unet(z, t, text).sample - before).abs().max() > 1e-3
+
+
+def test_dora_file_loads_in_diffusers(base_path: Path, base: TrainingBase, tmp_path: Path) -> None:
+    """The magnitudes too: the UNet answers as ours does while it wears the adapter."""
+    recipe = a_recipe(steps=5, dora=True, learning_rate=0.05, token_learning_rate=0)
+    path = tmp_path / "adapter.safetensors"
+    path.write_bytes(join(train_one(base, recipe)))
+    pipeline = a_pipeline(base_path)
+    pipeline.load_lora_weights(str(path))
+    z, t, text = torch.ones(1, 4, 16, 16), torch.tensor([500]), torch.ones(1, 32, 16)
+    fleet = Fleet(replace(base, compute=torch.float32), recipe, 1)
+    for name, weight in split(path.read_bytes())[0].items():
+        fleet.stack.tensors[name.removeprefix("unet.")].detach()[0] = weight
+    fleet.stack.busy = [0]
+    with torch.no_grad(), worn(fleet.layers, fleet.stack):
+        ours = fleet.base.predict(z, t, text)
+    assert torch.allclose(pipeline.unet(z, t, text).sample, ours, atol=1e-3)
+    assert (base.unet(z, t, text).sample - ours).abs().max() > 1e-2
+
+
+def test_offset_noise_moves_whole_channels(base: TrainingBase) -> None:
+    """With it the noise of a channel has a mean of its own; without it nearly none."""
+    spread = []
+    for offset in (0.0, 1.0):
+        recipe = a_recipe(batch=8, offset_noise=offset, prior_weight=0, token_learning_rate=0)
+        fleet = Fleet(base, recipe, 1)
+        fleet.seat(0, a_set())
+        batch = next(fleet.seats[0].batches)
+        spread.append(batch.target.mean((2, 3)).std().item())
+    assert spread[0] < 0.15 and spread[1] > 0.5
 
 
 def test_token_file_loads_in_diffusers(base_path: Path, base: TrainingBase, tmp_path: Path) -> None:

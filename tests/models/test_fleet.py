@@ -15,7 +15,7 @@ from catalog_schemas import AdapterRecipe
 from productshot.adapters import TrainedAdapter, TrainingBase, TrainingSet, join, train_adapters
 from productshot.adapters.batches import Batch
 from productshot.adapters.fleet import Fleet, slots_that_fit
-from productshot.adapters.lora import TOKEN, target_layers
+from productshot.adapters.lora import MAGNITUDE, TOKEN, target_layers, worn
 from productshot.errors import ConfigInvalid, OutOfMemory
 from productshot.pixels import Pixels
 from productshot.progress import Progress, silent
@@ -59,10 +59,12 @@ def exact_base(base: TrainingBase) -> TrainingBase:
     return replace(base, **doubles, compute=torch.float64)
 
 
-@pytest.mark.parametrize("method", ["dreambooth-lora", "textual-inversion"])
-def test_a_fleet_learns_what_each_learns_alone(exact_base: TrainingBase, method: str) -> None:
+@pytest.mark.parametrize(
+    "changes", [{}, {"method": "textual-inversion"}, {"dora": True}], ids=["lora", "token", "dora"]
+)
+def test_a_fleet_learns_what_each_learns_alone(exact_base: TrainingBase, changes: dict[str, object]) -> None:
     """In double precision, after 20 steps, no weight differs by more than 1e-9 of its tensor's largest."""
-    recipe = a_recipe(steps=20, method=method)
+    recipe = a_recipe(steps=20, **changes)
     together = learned(exact_base, recipe, four_sets())
     alone = [learned(exact_base, recipe, [item])[0] for item in four_sets()]
     for ours, solo in zip(together, alone, strict=True):
@@ -249,3 +251,32 @@ def test_pictures_do_not_depend_on_the_neighbours(base: TrainingBase) -> None:
         list(train_adapters(four_sets(), recipe, base, silent, slots, fidelity))
     assert drawn[1] == drawn[4]
     assert len(set(drawn[4].values())) > 1
+
+
+@pytest.mark.parametrize("dora", [False, True])
+def test_layers_answer_as_peft_answers(exact_base: TrainingBase, dora: bool) -> None:
+    """With the same weights, and after the same gradients, our hooks and peft's layers give the same numbers."""
+    recipe = a_recipe(steps=3, dora=dora, learning_rate=0.02, prior_weight=0, token_learning_rate=0)
+    fleet = Fleet(exact_base, recipe, 1)
+    fleet.seat(0, a_set())
+    fleet.step(silent)
+    fleet.step(silent)
+    theirs = copy.deepcopy(exact_base.unet)
+    theirs.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=list(recipe.targets), use_dora=dora))
+    own = {name: weight for name, weight in theirs.named_parameters() if weight.requires_grad}
+    for name, weight in own.items():
+        plain = name.replace(".default", "").replace(f"{MAGNITUDE}.weight", MAGNITUDE)
+        weight.data.copy_(fleet.learned(0)[plain])
+    z, t = torch.randn(2, 4, 16, 16, dtype=torch.float64), torch.tensor([10, 700])
+    text = fleet.texts[0, :2].double()
+    answer = theirs(z, t, text).sample
+    fleet.stack.busy = [0]
+    fleet.stack.zero_gradients()
+    with worn(fleet.layers, fleet.stack):
+        ours = exact_base.predict(z, t, text)
+    assert torch.allclose(ours, answer, atol=1e-9)
+    ours.square().sum().backward()
+    answer.square().sum().backward()
+    for name, weight in own.items():
+        plain = name.replace(".default", "").replace(f"{MAGNITUDE}.weight", MAGNITUDE)
+        assert torch.allclose(fleet.stack.tensors[plain].grad[0], weight.grad, atol=1e-8), name
