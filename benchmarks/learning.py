@@ -84,7 +84,7 @@ def unnamed(fleet: Fleet) -> list[list[Pixels]]:
     with torch.no_grad():
         free, *texts = encode_prompts(base.tokenizer, base.text_encoder, ["", *prompts])
     fleet.stack.busy = slots
-    with worn(fleet.layers, fleet.stack):
+    with worn(fleet.layers, fleet.stack, kept=True):
         drawn = draw_pictures(base, free, torch.stack(texts), [0, 1, 2, 3] * len(slots))
     return [drawn[first : first + 4] for first in range(0, len(drawn), 4)]
 

@@ -60,6 +60,12 @@ class AdapterRecipe(Written):
     offset_noise: float = Field(
         0.0, ge=0, le=1, description="noise shared by a channel, for very dark or bright pictures; 0: none"
     )
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the average of the weights that is kept; 0: the weights themselves",
+    )
     mask_floor: float = Field(0.1, ge=0, le=1, description="loss weight outside the product")
     look_every: int = Field(
         20,

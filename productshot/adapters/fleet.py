@@ -80,6 +80,8 @@ class Fleet:
         if recipe.token_learning_rate > 0:
             shapes[TOKEN] = (1, base.text_encoder.get_input_embeddings().embedding_dim)
         self.stack = Stack(shapes, slots, base.device, base.dtype)
+        if recipe.ema:
+            self.stack.keep_averages()
         self.seats: dict[int, Seat] = {}
         self.at_once = slots  # products in one batch; fewer than slots after the device ran out of memory
         length, width = base.tokenizer.model_max_length, base.text_encoder.config.hidden_size
@@ -110,23 +112,29 @@ class Fleet:
         steps = batches(examples, recipe, base, generator)
         self.seats[slot] = Seat(item, parameters, optimiser, rate, steps)
 
-    def _start(self, slot: int, noun: str) -> None:
-        """Set the slot's row to what peft starts from: A uniform (He et al. 2015), B zero; the token to its noun."""
-        tokenizer, encoder, token = self.base.tokenizer, self.base.text_encoder, self.recipe.token
+    def _first_weights(self, noun: str) -> dict[str, Tensor]:
+        """What peft starts from: A uniform (He et al. 2015), B zero, magnitudes those of the base; the noun's token."""
         generator = torch.Generator().manual_seed(self.recipe.seed)
+        first = {}
         for name, stacked in self.stack.tensors.items():
-            start = torch.zeros(stacked.shape[1:])
+            first[name] = torch.zeros(stacked.shape[1:])
             if name.endswith("lora_A.weight"):
-                kaiming_uniform_(start, a=5**0.5, generator=generator)
+                kaiming_uniform_(first[name], a=5**0.5, generator=generator)
             elif name.endswith(MAGNITUDE):
                 weight = self.layers[name.removesuffix(f".{MAGNITUDE}")].weight
-                start = weight.flatten(1).norm(dim=1).view(start.shape)
-            stacked.detach()[slot] = start
+                first[name] = weight.flatten(1).norm(dim=1).view(stacked.shape[1:])
+            elif name == TOKEN:
+                first[name] = first_row(self.base.tokenizer, self.base.text_encoder, self.recipe.token, noun)
+        return first
+
+    def _start(self, slot: int, noun: str) -> None:
+        """Set the slot's weights to where they start, its prompts to what they say of this noun."""
+        tokenizer, encoder, token = self.base.tokenizer, self.base.text_encoder, self.recipe.token
+        self.stack.start(slot, self._first_weights(noun))
         prompts = [PROMPTS[ground].format(f"{token} {noun}") for ground in GROUNDS]
         with torch.no_grad():
             self.texts[slot] = encode_prompts(tokenizer, encoder, [*prompts, CLASS_PROMPT.format(noun)])
         if TOKEN in self.stack.tensors:
-            self.stack.tensors[TOKEN].detach()[slot] = first_row(tokenizer, encoder, token, noun)
             ids = [prompt_ids(tokenizer, prompt, token, self.learned_id(slot)) for prompt in prompts]
             self.ids[slot] = torch.tensor(ids)
 
@@ -175,6 +183,8 @@ class Fleet:
             if isfinite(loss + norm):
                 seat.optimiser.step()
                 seat.rate.step()
+                if self.recipe.ema:
+                    self.stack.follow(slot, averaging(len(seat.losses), self.recipe.ema))
                 continue
             error = InputRefused(
                 f"training step {len(seat.losses)}",
@@ -197,8 +207,8 @@ class Fleet:
         return joined([seat.drawn for seat in seats if seat.drawn])
 
     def learned(self, slot: int) -> dict[str, Tensor]:
-        """A copy of what the slot's product has learned."""
-        return {name: stacked.detach()[slot].cpu().clone() for name, stacked in self.stack.tensors.items()}
+        """A copy of what is kept of the slot's product."""
+        return {name: stacked.detach()[slot].cpu().clone() for name, stacked in self.stack.kept.items()}
 
     def learned_id(self, slot: int) -> int:
         """The id under which the text encoder reads the slot's learned token."""
@@ -245,6 +255,11 @@ def slots_that_fit(base: TrainingBase, recipe: AdapterRecipe) -> int:
         kept.pop(weight.untyped_storage().data_ptr(), None)
     free = torch.cuda.mem_get_info()[0] if base.device.type == "cuda" else psutil.virtual_memory().available
     return max(1, min(MOST_SLOTS, free // 2 // max(1, sum(kept.values()))))
+
+
+def averaging(step: int, decay: float) -> float:
+    """The decay after step 1, 2, ...: small at first, so that an average does not remember the start."""
+    return min(decay, step / (step + 10))
 
 
 def learning_rate_share(step: int, steps: int) -> float:

@@ -7,7 +7,7 @@ slot depends on them. The layers see stacked A (K, r, in) and B (K, out, r); a s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeAlias
@@ -26,7 +26,8 @@ MAGNITUDE = "lora_magnitude_vector"
 class Stack:
     """What K slots learn: tensors (K, *shape) by name, with gradients that backward adds to; slot k is row k.
 
-    `busy` says which slots have samples in the batch, in its order.
+    `busy` says which slots have samples in the batch, in its order. `kept` is what is looked at and written: the
+    tensors themselves, or their averages over the steps.
     """
 
     def __init__(
@@ -39,6 +40,24 @@ class Stack:
             stacked = torch.zeros(slots, *shape, device=device, dtype=dtype, requires_grad=True)
             stacked.grad = torch.zeros_like(stacked)
             self.tensors[name] = stacked
+        self.kept = self.tensors
+
+    def keep_averages(self) -> None:
+        """From now on keep averages, which `follow` moves."""
+        self.kept = {name: stacked.detach().clone() for name, stacked in self.tensors.items()}
+
+    @torch.no_grad()
+    def start(self, slot: int, values: Mapping[str, Tensor]) -> None:
+        """Set the slot's weights, and with them its averages."""
+        for name, value in values.items():
+            self.tensors[name][slot] = value
+            self.kept[name][slot] = self.tensors[name][slot]
+
+    @torch.no_grad()
+    def follow(self, slot: int, decay: float) -> None:
+        """Move the slot's averages towards its weights: average = decay * average + (1 - decay) * weight."""
+        for name, average in self.kept.items():
+            average[slot].lerp_(self.tensors[name][slot], 1 - decay)
 
     def parameters(self, slot: int) -> dict[str, list[nn.Parameter]]:
         """The slot's rows as parameters of an optimiser, sharing memory: LORA, TOKEN, or both."""
@@ -56,9 +75,9 @@ class Stack:
             assert stacked.grad is not None
             stacked.grad.zero_()
 
-    def seen(self, name: str) -> Tensor:
-        """The busy slots' rows of a tensor, with gradients."""
-        every = self.tensors[name]
+    def seen(self, name: str, kept: bool = False) -> Tensor:
+        """The busy slots' rows of a tensor, with gradients; or of what is kept of it."""
+        every = (self.kept if kept else self.tensors)[name]
         return every if self.busy == list(range(self.slots)) else every[self.busy]
 
 
@@ -102,9 +121,13 @@ def lora_shapes(layers: Mapping[str, Layer], rank: int, dora: bool) -> dict[str,
 
 
 @contextmanager
-def worn(layers: Mapping[str, Layer], stack: Stack) -> Iterator[None]:
+def worn(layers: Mapping[str, Layer], stack: Stack, kept: bool = False) -> Iterator[None]:
     """Within it every layer adds to its output what the busy slots' LoRA says of its input, scaled by 1."""
-    handles = [layer.register_forward_hook(partial(_add, stack, name)) for name, layer in layers.items()]
+    seen = partial(stack.seen, kept=kept)
+    handles = [
+        layer.register_forward_hook(partial(_add, seen, f"{name}.{MAGNITUDE}" in stack.tensors, name))
+        for name, layer in layers.items()
+    ]
     try:
         yield
     finally:
@@ -112,13 +135,20 @@ def worn(layers: Mapping[str, Layer], stack: Stack) -> Iterator[None]:
             handle.remove()
 
 
-def _add(stack: Stack, name: str, layer: Layer, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+def _add(
+    seen: Callable[[str], Tensor],
+    dora: bool,
+    name: str,
+    layer: Layer,
+    inputs: tuple[Tensor],
+    output: Tensor,
+) -> Tensor:
     """A forward hook: W x + B A x; with DoRA m (W x + B A x) / |W + B A|, the bias left alone."""
-    down, up = stack.seen(f"{name}.lora_A.weight"), stack.seen(f"{name}.lora_B.weight")
+    down, up = seen(f"{name}.lora_A.weight"), seen(f"{name}.lora_B.weight")
     changed = output + low_rank(inputs[0], down, up, layer).to(output.dtype)
-    if f"{name}.{MAGNITUDE}" not in stack.tensors:
+    if not dora:
         return changed
-    magnitude = stack.seen(f"{name}.{MAGNITUDE}").flatten(1)
+    magnitude = seen(f"{name}.{MAGNITUDE}").flatten(1)
     scale = (magnitude / norms(layer.weight, down, up)).to(output.dtype)  # (K, out)
     along = (-1,) if isinstance(layer, nn.Linear) else (-1, *(1 for _ in layer.kernel_size))
     bias = 0 if layer.bias is None else layer.bias.to(output.dtype).view(along)

@@ -58,7 +58,7 @@ def look(fleet: Fleet, slots: Sequence[int], fidelity: Fidelity) -> None:
 def draw_products(fleet: Fleet, slots: Sequence[int]) -> list[list[Pixels]]:
     """For each slot the recipe's look_pictures, (side, side, 3): LOOK_PROMPTS in turn, picture i with seed i."""
     base, recipe = fleet.base, fleet.recipe
-    rows = fleet.stack.tensors[TOKEN].flatten(0, 1) if TOKEN in fleet.stack.tensors else None
+    rows = fleet.stack.kept[TOKEN].flatten(0, 1) if TOKEN in fleet.stack.kept else None
     seeds = list(range(recipe.look_pictures))
     ids = []
     for slot in slots:
@@ -69,6 +69,6 @@ def draw_products(fleet: Fleet, slots: Sequence[int]) -> list[list[Pixels]]:
     texts = embed(base.text_encoder, torch.tensor(ids, device=base.device), rows)
     free = encode_prompts(base.tokenizer, base.text_encoder, [""])[0]
     fleet.stack.busy = list(slots)
-    with memory_errors(f"a look at {len(slots)} adapters"), worn(fleet.layers, fleet.stack):
+    with memory_errors(f"a look at {len(slots)} adapters"), worn(fleet.layers, fleet.stack, kept=True):
         drawn = draw_pictures(base, free, texts, seeds * len(slots))
     return [drawn[first : first + len(seeds)] for first in range(0, len(drawn), len(seeds))]

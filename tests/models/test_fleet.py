@@ -14,7 +14,7 @@ from torch import Tensor
 from catalog_schemas import AdapterRecipe
 from productshot.adapters import TrainedAdapter, TrainingBase, TrainingSet, join, train_adapters
 from productshot.adapters.batches import Batch
-from productshot.adapters.fleet import Fleet, slots_that_fit
+from productshot.adapters.fleet import Fleet, averaging, slots_that_fit
 from productshot.adapters.lora import MAGNITUDE, TOKEN, target_layers, worn
 from productshot.errors import ConfigInvalid, OutOfMemory
 from productshot.pixels import Pixels
@@ -76,7 +76,7 @@ def test_a_fleet_learns_what_each_learns_alone(exact_base: TrainingBase, changes
 
 def test_files_do_not_depend_on_the_neighbours(base: TrainingBase) -> None:
     """One by one, two by two, all together or in another order: the same bytes."""
-    recipe = a_recipe()
+    recipe = a_recipe(ema=0.9)
     alone = {sku: join(adapter) for sku, adapter in trained(base, recipe, four_sets(), 1).items()}
     for sets, slots in ((four_sets(), 4), (four_sets(), 3), (four_sets()[::-1], 2)):
         together = {sku: join(adapter) for sku, adapter in trained(base, recipe, sets, slots).items()}
@@ -280,3 +280,21 @@ def test_layers_answer_as_peft_answers(exact_base: TrainingBase, dora: bool) -> 
     for name, weight in own.items():
         plain = name.replace(".default", "").replace(f"{MAGNITUDE}.weight", MAGNITUDE)
         assert torch.allclose(fleet.stack.tensors[plain].grad[0], weight.grad, atol=1e-8), name
+
+
+def test_the_average_is_kept(exact_base: TrainingBase) -> None:
+    """With a decay near 1 the kept weights are the mean of the steps', each with its share; training is the same."""
+    plain, averaged = a_recipe(steps=9), a_recipe(steps=9, ema=0.9999)
+    fleets = [Fleet(exact_base, recipe, 1) for recipe in (plain, averaged)]
+    for fleet in fleets:
+        fleet.seat(0, a_set())
+    expected = fleets[0].learned(0)
+    for step in range(1, 9):
+        for fleet in fleets:
+            fleet.step(silent)
+        for name, weight in fleets[0].learned(0).items():
+            expected[name].lerp_(weight, 1 - step / (step + 10))
+    for name, kept in fleets[1].learned(0).items():
+        assert torch.equal(fleets[1].stack.tensors[name].detach()[0], fleets[0].learned(0)[name])
+        assert torch.allclose(kept, expected[name], atol=1e-9), name
+    assert averaging(10**9, 0.99) == 0.99
