@@ -43,7 +43,9 @@ class AdapterRecipe(Written):
     """How an adapter learns one product."""
 
     method: Literal["dreambooth-lora", "textual-inversion"] = "dreambooth-lora"
-    base: str = Field("pocket", description="pocket, or the path of a diffusers directory")
+    base: str = Field(
+        "pocket", description="pocket; a path, S3 prefix or pinned hub name of a diffusers directory"
+    )
     token: str = Field("sks", pattern=r"^[a-z]{2,16}$", description="rare token that names the product")
     rank: int = Field(8, ge=1, le=256)
     targets: tuple[str, ...] = Field(
@@ -91,8 +93,12 @@ class AdapterRecipe(Written):
 class RenderRecipe(Written):
     """How a scene is painted."""
 
-    base: str = Field("pocket", description="pocket, or the path of a diffusers directory")
-    controlnet: str = Field("pocket", description="pocket, or the path of a ControlNet directory")
+    base: str = Field(
+        "pocket", description="pocket; a path, S3 prefix or pinned hub name of a diffusers directory"
+    )
+    controlnet: str = Field(
+        "pocket", description="pocket; a path, S3 prefix or pinned hub name of a ControlNet"
+    )
     steps: int = Field(20, ge=1, le=200)
     guidance_scale: float = Field(4.0, ge=0, le=30)
     control_scale: float = Field(1.0, ge=0, le=2)

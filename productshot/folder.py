@@ -57,16 +57,22 @@ class FolderStore:
 
     def get(self, key: str) -> bytes:
         path = self._path(key)
-        with self._translated("read", key):
-            try:
-                return path.read_bytes()
-            except _ABSENT as cause:
-                raise StorageMissing(
-                    f"object {shown(key)}",
-                    f"is not in {self.location}",
-                    "",
-                    "check the key and the store's path",
-                ) from cause
+        with self._translated("read", key), self._known(key):
+            return path.read_bytes()
+
+    def download(self, key: str, path: Path) -> None:
+        with self._translated("read", key), self._known(key):
+            shutil.copyfile(self._path(key), path)
+
+    @contextmanager
+    def _known(self, key: str) -> Iterator[None]:
+        """Within it, a file that is not there is StorageMissing."""
+        try:
+            yield
+        except _ABSENT as cause:
+            raise StorageMissing(
+                f"object {shown(key)}", f"is not in {self.location}", "", "check the key and the store's path"
+            ) from cause
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """See Store; a folder keeps no content type."""

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -112,6 +113,10 @@ class S3Store:
             answer = self._client.get_object(**self._address(key))
             data: bytes = answer["Body"].read()
         return data
+
+    def download(self, key: str, path: Path) -> None:
+        with self._translated("read", key):
+            self._client.download_file(**self._address(key), Filename=str(path))
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """See Store; large objects go in parts, which become visible together."""

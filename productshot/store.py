@@ -54,6 +54,9 @@ class Store(Protocol):
     def get(self, key: str) -> bytes:
         """The bytes of `key`. StorageMissing when there is no such object."""
 
+    def download(self, key: str, path: Path) -> None:
+        """Write the object to a new file, in pieces: it may be larger than memory. StorageMissing as in `get`."""
+
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Write `data` whether or not `key` exists, in one atomic step."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from catalog_schemas.recipes import RenderRecipe
 from productshot.errors import ConfigInvalid, ModelDamaged, ModelMissing, OutOfMemory
+from productshot.pull import is_elsewhere, place_of
 
 if TYPE_CHECKING:
     import torch
@@ -61,11 +62,16 @@ def model_digest(path: Path) -> str:
 
 
 def resolve_model(name: str, kind: Kind = "base") -> Path:
-    """The directory of a model: "pocket" ships, else a path. ModelMissing: it is not there."""
+    """The directory of a model: "pocket" ships, one from elsewhere was pulled, else a path. ModelMissing: not there."""
     if name == "pocket":
         from productshot.pocket.files import base_path, controlnet_path
 
         path = base_path() if kind == "base" else controlnet_path()
+    elif is_elsewhere(name):
+        path = place_of(name)
+        if not path.is_dir():
+            remedy = f"bring it here: productshot models pull {name}"
+            raise ModelMissing(f"{kind} model {name}", "was not pulled to this machine", "", remedy)
     else:
         path = Path(name).expanduser()
     if not (path / INDEX[kind]).is_file():
@@ -195,4 +201,6 @@ def _quiet() -> Iterator[None]:
 
 def _remedy(kind: Kind) -> str:
     """What a person does when a model is not there."""
-    return f"give pocket or the path of a diffusers {kind} directory with safetensors files"
+    return (
+        f"give pocket, or the path, S3 prefix or pinned hub name of a diffusers {kind} with safetensors files"
+    )

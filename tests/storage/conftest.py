@@ -58,6 +58,12 @@ def server(request: pytest.FixtureRequest, enter: Callable[[dict[str, str]], Non
     return found
 
 
+@pytest.fixture
+def url(server: Server) -> str:
+    """An empty place in the server's bucket."""
+    return f"s3://{server.bucket}/{secrets.token_hex(4)}"
+
+
 @pytest.fixture(params=["folder", "moto", REAL])
 def store(request: pytest.FixtureRequest, tmp_path: Path, enter: Callable[[dict[str, str]], None]) -> Store:
     """An empty store of each kind."""

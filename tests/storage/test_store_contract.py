@@ -6,6 +6,7 @@ import os
 import secrets
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -76,6 +77,15 @@ def test_large_object(store: Store) -> None:
     store.put("large", data, "application/octet-stream")
     assert store.get("large") == data
     assert [found.size for found in store.list("")] == [len(data)]
+
+
+def test_download_writes_a_file(store: Store, tmp_path: Path) -> None:
+    """The same bytes as `get`, and the same error for an absent key."""
+    store.put("models/unet.bin", b"weights" * 1000, "application/octet-stream")
+    store.download("models/unet.bin", tmp_path / "unet.bin")
+    assert (tmp_path / "unet.bin").read_bytes() == b"weights" * 1000
+    with pytest.raises(StorageMissing, match="object no/such is not in .*; check the key"):
+        store.download("no/such", tmp_path / "none")
 
 
 def test_missing_object(store: Store) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import signal
 import subprocess
 import sys
@@ -38,12 +37,6 @@ client.meta.events.register("before-call.s3.UploadPart", die)
 S3Store(client, sys.argv[1], sys.argv[2]).put("large", b"0" * 64_000_000, "x")
 """
 Fake = Callable[[Answer], str]
-
-
-@pytest.fixture
-def url(server: Server) -> str:
-    """An empty place in the server's bucket."""
-    return f"s3://{server.bucket}/{secrets.token_hex(4)}"
 
 
 def test_opening_proves_conditional_writes_and_cleans_up(url: str, server: Server) -> None:
