@@ -24,7 +24,7 @@ from productshot.adapters import TrainingBase, TrainingSet, make_class_images
 from productshot.adapters.fleet import Fleet
 from productshot.adapters.lora import worn
 from productshot.adapters.pictures import draw_pictures
-from productshot.adapters.proof import draw_products
+from productshot.adapters.proof import draw_product
 from productshot.adapters.text import encode_prompts
 from productshot.geometry import Size
 from productshot.models import Models
@@ -74,7 +74,7 @@ def trained(base: TrainingBase, recipe: AdapterRecipe, sets: Sequence[TrainingSe
 
 def named(fleet: Fleet) -> list[list[Pixels]]:
     """What each product's own prompts draw."""
-    return draw_products(fleet, list(fleet.seats))
+    return [draw_product(fleet, slot) for slot in fleet.seats]
 
 
 def unnamed(fleet: Fleet) -> list[list[Pixels]]:
@@ -82,10 +82,10 @@ def unnamed(fleet: Fleet) -> list[list[Pixels]]:
     base, slots = fleet.base, list(fleet.seats)
     prompts = [f"a photo of a red {fleet.seats[slot].item.noun}" for slot in slots for _ in range(4)]
     with torch.no_grad():
-        free, *texts = encode_prompts(base.tokenizer, base.text_encoder, ["", *prompts])
+        words = encode_prompts(base.readers, ["", *prompts])
     fleet.stack.busy = slots
     with worn(fleet.layers, fleet.stack, kept=True):
-        drawn = draw_pictures(base, free, torch.stack(texts), [0, 1, 2, 3] * len(slots))
+        drawn = draw_pictures(base, words[:1], words[1:], [0, 1, 2, 3] * len(slots))
     return [drawn[first : first + 4] for first in range(0, len(drawn), 4)]
 
 

@@ -13,5 +13,12 @@ class NightSettings(Written):
     max_invalidated: float = Field(
         0.05, ge=0, le=1, description="share of finished SKUs that may be redone unasked"
     )
+    slots: int | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="products whose adapters train in one batch; null: what memory holds; "
+        "1: bytes that no neighbour can change, on any machine",
+    )
     decode_seconds: float = Field(5.0, gt=0, le=60, description="a photo that decodes longer is refused")
     decode_memory_mb: int = Field(2_048, ge=256, description="memory cap of the decoding child process")

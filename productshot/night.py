@@ -142,6 +142,7 @@ class Night:
             self.decoder,
             self.models,
             self.report,
+            self.catalog.night.slots,
         ):
             self._keep(outcome)
         self.ledger.save_state()

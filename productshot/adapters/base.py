@@ -13,10 +13,11 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from catalog_schemas import AdapterRecipe
+from productshot.adapters.text import Reader, Words
 from productshot.errors import ConfigInvalid, ModelDamaged
 from productshot.render.base import best_dtype, model_digest, resolve_model
 
@@ -25,12 +26,11 @@ PREDICTIONS = ("epsilon", "v_prediction")
 
 @dataclass(frozen=True)
 class TrainingBase:
-    """A Stable-Diffusion-layout model; nothing in it has a gradient and nothing in it changes."""
+    """A model of Stable Diffusion's or SDXL's layout; nothing in it has a gradient and nothing in it changes."""
 
     unet: UNet2DConditionModel
     vae: AutoencoderKL  # float32
-    text_encoder: CLIPTextModel  # float32
-    tokenizer: CLIPTokenizer
+    readers: tuple[Reader, ...]  # float32; two with SDXL
     alpha_bars: Tensor  # ᾱ_t, (T,)
     prediction: str  # what the UNet predicts, one of PREDICTIONS
     digest: str
@@ -62,10 +62,17 @@ class TrainingBase:
         x = self.vae.decode(latents / self.vae.config.scaling_factor).sample
         return ((x.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu()
 
-    def predict(self, z: Tensor, t: Tensor, text: Tensor) -> Tensor:
-        """The UNet's output, of z's dtype, for latents (B, c, h, w), timesteps (B,), text embeddings (B, n, d)."""
+    def predict(self, z: Tensor, t: Tensor, words: Words) -> Tensor:
+        """The UNet's output, of z's dtype, for latents (B, c, h, w), timesteps (B,) and what B prompts say.
+
+        SDXL is told that its pictures are whole and of its own size (its paper's size and crop conditioning).
+        """
+        added = None
+        if words.pooled is not None:
+            size = torch.tensor([self.side_px, self.side_px, 0, 0, self.side_px, self.side_px])
+            added = {"text_embeds": words.pooled, "time_ids": size.to(z).expand(len(z), -1)}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == torch.bfloat16):
-            return self.unet(z, t, text).sample.to(z.dtype)
+            return self.unet(z, t, words.tokens, added_cond_kwargs=added).sample.to(z.dtype)
 
 
 def open_training_base(recipe: AdapterRecipe, device: torch.device | None = None) -> TrainingBase:
@@ -77,7 +84,7 @@ def open_training_base(recipe: AdapterRecipe, device: torch.device | None = None
     path = resolve_model(recipe.base, "base")
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        unet, vae, text_encoder, tokenizer, schedule = _load(path)
+        unet, vae, readers, schedule = _load(path)
     except (OSError, SafetensorError) as error:
         raise ModelDamaged(
             f"base model {path}", f"cannot be read ({error})", "", "restore its files"
@@ -86,7 +93,7 @@ def open_training_base(recipe: AdapterRecipe, device: torch.device | None = None
     if prediction not in PREDICTIONS:
         limit = f"{' and '.join(PREDICTIONS)} can be trained"
         raise ConfigInvalid(f"base model {recipe.base}", f"predicts {prediction}", limit, "name another")
-    for model in (unet, vae, text_encoder):
+    for model in (unet, vae, *(reader.encoder for reader in readers)):
         model.requires_grad_(False).eval().to(device)
     # on two AVX512-BF16 cores a LoRA step took 0.72 s as loaded, 0.47 s in bfloat16 with these two lines
     unet.set_attn_processor(AttnProcessor())  # plain matmuls: the fused kernel's backward is slower on a CPU
@@ -94,8 +101,7 @@ def open_training_base(recipe: AdapterRecipe, device: torch.device | None = None
     return TrainingBase(
         unet=unet,
         vae=vae,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
+        readers=readers,
         alpha_bars=schedule.alphas_cumprod.to(device),
         prediction=prediction,
         digest=model_digest(path),
@@ -105,15 +111,25 @@ def open_training_base(recipe: AdapterRecipe, device: torch.device | None = None
 
 def _load(
     path: Path,
-) -> tuple[UNet2DConditionModel, AutoencoderKL, CLIPTextModel, CLIPTokenizer, DDIMScheduler]:
-    """The parts of a Stable Diffusion directory, in float32."""
+) -> tuple[UNet2DConditionModel, AutoencoderKL, tuple[Reader, ...], DDIMScheduler]:
+    """The parts of a Stable Diffusion or SDXL directory, in float32; the second has text_encoder_2."""
     how: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
+    encoders = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}
     with _without_progress_bar():
+        readers = tuple(
+            Reader(
+                CLIPTokenizer.from_pretrained(
+                    path / folder.replace("text_encoder", "tokenizer"), local_files_only=True
+                ),
+                kind.from_pretrained(path / folder, dtype=torch.float32, **how),
+            )
+            for folder, kind in encoders.items()
+            if folder == "text_encoder" or (path / folder).is_dir()
+        )
         return (
             UNet2DConditionModel.from_pretrained(path / "unet", torch_dtype=torch.float32, **how),
             AutoencoderKL.from_pretrained(path / "vae", torch_dtype=torch.float32, **how),
-            CLIPTextModel.from_pretrained(path / "text_encoder", dtype=torch.float32, **how),
-            CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True),
+            readers,
             DDIMScheduler.from_pretrained(path / "scheduler", local_files_only=True),
         )
 

@@ -4,6 +4,9 @@
                          lora_token.<token>   (1, width), when the token was learned as well
     textual-inversion    <token>              (1, width)
 
+With SDXL's two text encoders the rows are lora_clip_l.<token> and lora_clip_g.<token>, or clip_l and clip_g, as
+embeddings for SDXL are spelt everywhere.
+
 The first loads with `pipeline.load_lora_weights`, which passes over the token's row but refuses a key
 without "lora" in it, hence the name; the second with `pipeline.load_textual_inversion`. The header says what
 the file belongs to in a single entry of canonical JSON, because the order of several is not fixed.
@@ -22,7 +25,7 @@ from torch import Tensor
 from productshot.errors import ModelDamaged
 from productshot.keys import canonical_json
 
-TOKEN_KEY = "lora_token."
+ENCODERS = ("clip_l", "clip_g")
 HEADER_ENTRY = "productshot"
 REMEDY = "remove it and train this adapter again"
 
@@ -33,7 +36,9 @@ class TrainedAdapter:
 
     sku: str
     lora: Mapping[str, Tensor]  # by diffusers' names, float16; empty with textual inversion
-    row: Tensor | None  # (1, width) float32, the learned token's row of the embedding table
+    rows: tuple[
+        Tensor, ...
+    ]  # (1, width) float32 for each text encoder, the learned token's; empty without one
     losses: tuple[float, ...]  # mean of each tenth of the training
     looks: tuple[tuple[int, float], ...]  # (step, subject fidelity) of each look, in order
     token: str
@@ -47,29 +52,29 @@ class TrainedAdapter:
 def join(adapter: TrainedAdapter) -> bytes:
     """The file of an adapter; the same adapter gives the same bytes. The SKU is not in it."""
     tensors = {name: value.contiguous() for name, value in adapter.lora.items()}
-    if adapter.row is not None:
-        tensors[f"{TOKEN_KEY}{adapter.token}" if adapter.lora else adapter.token] = adapter.row.contiguous()
+    kinds = ENCODERS if len(adapter.rows) > 1 else ("token",)
+    for kind, row in zip(kinds, adapter.rows, strict=False):
+        alone = adapter.token if kind == "token" else kind
+        tensors[f"lora_{kind}.{adapter.token}" if adapter.lora else alone] = row.contiguous()
     told = {name: getattr(adapter, name) for name in ("base", "recipe", "token", "noun", "method")}
     return save(tensors, {HEADER_ENTRY: canonical_json(told).decode()})
 
 
-def split(data: bytes) -> tuple[dict[str, Tensor], Tensor | None]:
-    """The LoRA by diffusers' names (empty with textual inversion) and the token's (1, width) row, if any.
+def split(data: bytes) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+    """The LoRA by diffusers' names (empty with textual inversion) and the token's (1, width) rows, if any.
 
-    float16 and float32, as they were joined.
-    Raises ModelDamaged when the bytes are not an adapter file.
+    float16 and float32, as they were joined. ModelDamaged: the bytes are not an adapter file.
     """
     try:
         tensors = load(data)
     except SafetensorError as error:
         raise ModelDamaged("adapter file", f"cannot be read ({error})", "", REMEDY) from error
     lora = {name: value for name, value in tensors.items() if name.startswith("unet.")}
-    rows = [value for name, value in tensors.items() if name not in lora]
-    if len(rows) > 1 or not tensors:
-        raise ModelDamaged(
-            "adapter file", f"has {len(rows)} token rows and {len(lora)} LoRA weights", "", REMEDY
-        )
-    return lora, rows[0] if rows else None
+    rows = {name: value for name, value in tensors.items() if name not in lora}
+    if len(rows) > 2 or not tensors:
+        told = f"has {len(rows)} token rows and {len(lora)} LoRA weights"
+        raise ModelDamaged("adapter file", told, "", REMEDY)
+    return lora, tuple(rows[name] for name in sorted(rows, key=lambda name: "clip_g" in name))
 
 
 def as_kohya(data: bytes) -> bytes:
@@ -80,10 +85,10 @@ def as_kohya(data: bytes) -> bytes:
     """
     from diffusers.utils.state_dict_utils import convert_state_dict_to_kohya
 
-    lora, row = split(data)
+    lora, rows = split(data)
     if not lora:
-        assert row is not None  # split refuses an empty file
-        return save({"emb_params": row})
+        names = ENCODERS if len(rows) > 1 else ("emb_params",)
+        return save(dict(zip(names, rows, strict=True)))
     return save({name: value.contiguous() for name, value in convert_state_dict_to_kohya(lora).items()})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
 
 import psutil
@@ -24,7 +25,6 @@ from productshot.adapters.base import TrainingBase
 from productshot.adapters.batches import (
     CLASS_PROMPT_INDEX,
     GROUNDS,
-    PROMPT_COUNT,
     Batch,
     batches,
     encode_examples,
@@ -36,7 +36,7 @@ from productshot.adapters.lora import LORA, MAGNITUDE, TOKEN, Stack, lora_shapes
 from productshot.adapters.losses import masked_error
 from productshot.adapters.proof import Fidelity, best_of, is_due, is_enough, look
 from productshot.adapters.sets import CLASS_PROMPT, PROMPTS, TrainingSet, make_samples
-from productshot.adapters.text import embed, encode_prompts, first_row, prompt_ids
+from productshot.adapters.text import Words, embed, encode_prompts, first_row, prompt_ids
 from productshot.errors import InputRefused
 from productshot.keys import digest_json
 from productshot.pixels import Pixels
@@ -57,6 +57,8 @@ class Seat:
     """One product in its slot, with everything of its training that no other product shares."""
 
     item: TrainingSet
+    words: Words  # what PROMPT_COUNT prompts say without a learned token, the class prompt last
+    ids: list[Tensor]  # for each text encoder (len(GROUNDS), n), the product's prompts with the learned token
     parameters: dict[str, list[Parameter]]  # the slot's row of the stack: LORA, TOKEN or both
     optimiser: Optimizer
     rate: LRScheduler
@@ -78,15 +80,12 @@ class Fleet:
         self.layers = {} if only_token else target_layers(base.unet, recipe.targets)
         shapes = {} if only_token else lora_shapes(self.layers, recipe.rank, recipe.dora)
         if recipe.token_learning_rate > 0:
-            shapes[TOKEN] = (1, base.text_encoder.get_input_embeddings().embedding_dim)
+            shapes |= {f"{TOKEN}.{k}": (1, reader.table.shape[1]) for k, reader in enumerate(base.readers)}
         self.stack = Stack(shapes, slots, base.device, base.dtype)
         if recipe.ema:
             self.stack.keep_averages()
         self.seats: dict[int, Seat] = {}
         self.at_once = slots  # products in one batch; fewer than slots after the device ran out of memory
-        length, width = base.tokenizer.model_max_length, base.text_encoder.config.hidden_size
-        self.texts = torch.zeros(slots, PROMPT_COUNT, length, width, device=base.device, dtype=base.dtype)
-        self.ids = torch.zeros(slots, len(GROUNDS), length, device=base.device, dtype=torch.long)
 
     def free(self) -> list[int]:
         """Slots that a product may take."""
@@ -106,11 +105,21 @@ class Fleet:
             raise InputRefused(
                 f"SKU {item.sku}", "has a picture that encodes to NaN", limit, "look at its photos"
             )
-        self._start(slot, item.noun)
+        self.stack.start(slot, self._first_weights(item.noun))
         parameters = self.stack.parameters(slot)
         optimiser, rate = _optimiser(parameters, recipe)
-        steps = batches(examples, recipe, base, generator)
-        self.seats[slot] = Seat(item, parameters, optimiser, rate, steps)
+        prompts = [PROMPTS[ground].format(f"{recipe.token} {item.noun}") for ground in GROUNDS]
+        with torch.no_grad():
+            words = encode_prompts(base.readers, [*prompts, CLASS_PROMPT.format(item.noun)])
+        self.seats[slot] = Seat(
+            item=item,
+            words=words,
+            ids=self.token_ids(slot, prompts),
+            parameters=parameters,
+            optimiser=optimiser,
+            rate=rate,
+            batches=batches(examples, recipe, base, generator),
+        )
 
     def _first_weights(self, noun: str) -> dict[str, Tensor]:
         """What peft starts from: A uniform (He et al. 2015), B zero, magnitudes those of the base; the noun's token."""
@@ -123,29 +132,39 @@ class Fleet:
             elif name.endswith(MAGNITUDE):
                 weight = self.layers[name.removesuffix(f".{MAGNITUDE}")].weight
                 first[name] = weight.flatten(1).norm(dim=1).view(stacked.shape[1:])
-            elif name == TOKEN:
-                first[name] = first_row(self.base.tokenizer, self.base.text_encoder, self.recipe.token, noun)
+            elif name.startswith(TOKEN):
+                reader = self.base.readers[int(name.removeprefix(f"{TOKEN}."))]
+                first[name] = first_row(reader, self.recipe.token, noun)
         return first
 
-    def _start(self, slot: int, noun: str) -> None:
-        """Set the slot's weights to where they start, its prompts to what they say of this noun."""
-        tokenizer, encoder, token = self.base.tokenizer, self.base.text_encoder, self.recipe.token
-        self.stack.start(slot, self._first_weights(noun))
-        prompts = [PROMPTS[ground].format(f"{token} {noun}") for ground in GROUNDS]
-        with torch.no_grad():
-            self.texts[slot] = encode_prompts(tokenizer, encoder, [*prompts, CLASS_PROMPT.format(noun)])
-        if TOKEN in self.stack.tensors:
-            ids = [prompt_ids(tokenizer, prompt, token, self.learned_id(slot)) for prompt in prompts]
-            self.ids[slot] = torch.tensor(ids)
+    def token_rows(self, kept: bool = False) -> list[Tensor]:
+        """(K, width) learned rows for each text encoder; none where no token is learned."""
+        tensors = self.stack.kept if kept else self.stack.tensors
+        return [stacked.flatten(0, 1) for name, stacked in tensors.items() if name.startswith(TOKEN)]
 
-    def _embedded(self) -> Tensor:
-        """Text embeddings (products x (PROMPT_COUNT), n, d); the learned token's own, with gradients."""
-        texts, ids = self.texts[self.stack.busy], self.ids[self.stack.busy]
-        if TOKEN not in self.stack.tensors:
-            return texts.flatten(0, 1)
-        rows = self.stack.tensors[TOKEN].flatten(0, 1)
-        own = embed(self.base.text_encoder, ids.flatten(0, 1), rows).unflatten(0, ids.shape[:2])
-        return torch.cat([own, texts[:, CLASS_PROMPT_INDEX:]], dim=1).flatten(0, 1)
+    def token_ids(self, slot: int, prompts: Sequence[str]) -> list[Tensor]:
+        """(len(prompts), n) ids for each text encoder; where a token is learned it is the slot's row of the above."""
+        learned = self.recipe.token if self.recipe.token_learning_rate > 0 else None
+        return [
+            torch.tensor(
+                [
+                    prompt_ids(reader.tokenizer, prompt, learned, len(reader.table) + slot)
+                    for prompt in prompts
+                ]
+            )
+            for reader in self.base.readers
+        ]
+
+    def _words(self) -> Words:
+        """What the busy products' prompts say, PROMPT_COUNT each; the learned token's own, with gradients."""
+        seats = [self.seats[slot] for slot in self.stack.busy]
+        plain = Words.merged([seat.words for seat in seats], torch.stack)
+        if self.token_rows():
+            ids = [torch.cat(each) for each in zip(*(seat.ids for seat in seats), strict=True)]
+            own = embed(self.base.readers, ids, self.token_rows())
+            own = Words.merged([own], lambda parts: parts[0].unflatten(0, (len(seats), -1)))
+            plain = Words.merged([own, plain[:, CLASS_PROMPT_INDEX:]], partial(torch.cat, dim=1))
+        return Words.merged([plain], lambda parts: parts[0].flatten(0, 1))
 
     def step(self, report: ReportProgress) -> list[TrainedAdapter | Refusal]:
         """One training step of the products in the batch; those that are finished, or refused for their loss.
@@ -155,7 +174,7 @@ class Fleet:
         batch = self._batch()
         doing = f"a training step of {len(self.stack.busy)} adapters"
         with memory_errors(doing), worn(self.layers, self.stack):
-            predicted = self.base.predict(batch.z, batch.t, self._embedded()[batch.prompt])
+            predicted = self.base.predict(batch.z, batch.t, self._words()[batch.prompt])
             errors = batch.weight * masked_error(predicted, batch.target, batch.mask)
             losses = errors.unflatten(0, (len(self.stack.busy), -1)).sum(1)
             self.stack.zero_gradients()
@@ -163,11 +182,10 @@ class Fleet:
         stepped = list(self.stack.busy)
         outcomes: list[TrainedAdapter | Refusal] = list(self._update(losses.tolist()))
         stepped = [slot for slot in stepped if slot in self.seats]
-        due = [slot for slot in stepped if is_due(self.seats[slot], self.recipe)]
-        if self.fidelity and due:
-            look(self, due, self.fidelity)
         for slot in stepped:
             seat = self.seats[slot]
+            if self.fidelity and is_due(seat, self.recipe):
+                look(self, slot, self.fidelity)
             report(Progress("adapters", len(seat.losses), self.recipe.steps, seat.item.sku))
             if len(seat.losses) == self.recipe.steps or is_enough(seat, self.recipe):
                 outcomes.append(self._adapter(slot, self.seats.pop(slot)))
@@ -210,18 +228,14 @@ class Fleet:
         """A copy of what is kept of the slot's product."""
         return {name: stacked.detach()[slot].cpu().clone() for name, stacked in self.stack.kept.items()}
 
-    def learned_id(self, slot: int) -> int:
-        """The id under which the text encoder reads the slot's learned token."""
-        return int(self.base.text_encoder.get_input_embeddings().num_embeddings) + slot
-
     def _adapter(self, slot: int, seat: Seat) -> TrainedAdapter:
         """What a product keeps: its best weights, the last ones where nobody looked; float16 halves their size."""
         learned = dict(seat.best or self.learned(slot))
-        row = learned.pop(TOKEN, None)
+        rows = tuple(learned.pop(name).float() for name in list(learned) if name.startswith(TOKEN))
         return TrainedAdapter(
             sku=seat.item.sku,
             lora={f"unet.{name}": weight.half() for name, weight in learned.items()},
-            row=None if row is None else row.float(),
+            rows=rows,
             losses=tenths(seat.losses),
             looks=tuple(seat.looks),
             token=self.recipe.token,
@@ -250,7 +264,9 @@ def slots_that_fit(base: TrainingBase, recipe: AdapterRecipe) -> int:
     fleet.stack.busy = [0]
     counted = torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved)
     with memory_errors("one product's batch"), worn(fleet.layers, fleet.stack), counted:
-        base.predict(z, torch.zeros(samples, device=base.device), fleet.texts[0, [0] * samples])
+        base.predict(
+            z, torch.zeros(samples, device=base.device), encode_prompts(base.readers, [""] * samples)
+        )
     for weight in base.unet.parameters():
         kept.pop(weight.untyped_storage().data_ptr(), None)
     free = torch.cuda.mem_get_info()[0] if base.device.type == "cuda" else psutil.virtual_memory().available

@@ -20,6 +20,7 @@ from productshot.errors import ConfigInvalid
 
 Layer: TypeAlias = nn.Linear | nn.Conv2d
 LORA, TOKEN = "lora", "token"
+"""The two groups of what is learned; a token has a row for each text encoder: token.0, token.1."""
 MAGNITUDE = "lora_magnitude_vector"
 
 
@@ -66,7 +67,7 @@ class Stack:
             parameter = nn.Parameter(stacked.detach()[slot])
             assert stacked.grad is not None
             parameter.grad = stacked.grad[slot]
-            found.setdefault(TOKEN if name == TOKEN else LORA, []).append(parameter)
+            found.setdefault(TOKEN if name.startswith(TOKEN) else LORA, []).append(parameter)
         return found
 
     def zero_gradients(self) -> None:

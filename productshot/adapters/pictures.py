@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from productshot.adapters.base import TrainingBase
+from productshot.adapters.text import Words
 from productshot.pixels import Pixels
 from productshot.render.sample import add_noise, split, timesteps
 
@@ -16,17 +16,19 @@ GUIDANCE_SCALE = 3.0
 
 
 @torch.no_grad()
-def draw_pictures(base: TrainingBase, free: Tensor, texts: Tensor, seeds: Sequence[int]) -> list[Pixels]:
-    """One (side, side, 3) picture per row of texts (B, n, d), by DDIM with classifier-free guidance.
+def draw_pictures(base: TrainingBase, free: Words, texts: Words, seeds: Sequence[int]) -> list[Pixels]:
+    """One (side, side, 3) picture for each of the texts, by DDIM with classifier-free guidance.
 
-    free: (n, d), the empty prompt. A picture follows from its text and its seed alone, whatever else is drawn
+    free: the empty prompt alone. A picture follows from its text and its seed alone, whatever else is drawn
     beside it. Each picture is two samples in a row of one batch, so that adapters worn by the base find theirs.
     """
     cells = int(base.unet.config.sample_size)
     shape = (base.unet.config.in_channels, cells, cells)
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     z = torch.stack(noise).to(base.device, base.dtype)
-    pairs = torch.stack([free.expand_as(texts), texts], dim=1).flatten(0, 1)
+    pairs = Words.merged(
+        [free, texts], lambda each: torch.stack([each[0].expand_as(each[1]), each[1]], dim=1).flatten(0, 1)
+    )
     times = timesteps(len(base.alpha_bars), STEPS)
     ends = [base.alpha_bars[t] for t in times[1:]] + [torch.ones_like(base.alpha_bars[0])]
     for t, end in zip(times, ends, strict=True):

@@ -29,9 +29,9 @@ def make_class_images(base: TrainingBase, noun: str, recipe: AdapterRecipe) -> l
         raise InputRefused(
             "class images", "have no noun", "one is needed", "name the SKU's class in the catalog"
         )
-    free, text = encode_prompts(base.tokenizer, base.text_encoder, ["", CLASS_PROMPT.format(noun)])
+    words = encode_prompts(base.readers, ["", CLASS_PROMPT.format(noun)])
     pictures: list[Pixels] = []
     for first in range(0, recipe.prior_images, AT_ONCE):
         seeds = range(first, min(first + AT_ONCE, recipe.prior_images))
-        pictures += draw_pictures(base, free, text.expand(len(seeds), -1, -1), seeds)
+        pictures += draw_pictures(base, words[:1], words[[1] * len(seeds)], seeds)
     return pictures

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from catalog_schemas import AdapterRecipe
-from productshot.adapters.lora import TOKEN, worn
+from productshot.adapters.lora import worn
 from productshot.adapters.pictures import draw_pictures
 from productshot.adapters.sets import LOOK_PROMPTS, TrainingSet
-from productshot.adapters.text import embed, encode_prompts, prompt_ids
+from productshot.adapters.text import embed, encode_prompts
 from productshot.pixels import Pixels
 from productshot.render.base import memory_errors
 
@@ -45,30 +45,25 @@ def best_of(looks: Sequence[tuple[int, float]]) -> tuple[int, float]:
     return max(looks, key=lambda look: look[1])
 
 
-def look(fleet: Fleet, slots: Sequence[int], fidelity: Fidelity) -> None:
-    """Draw each slot's product, all in one batch, note how like its photos it is, and keep its best weights."""
-    for slot, pictures in zip(slots, draw_products(fleet, slots), strict=True):
-        seat = fleet.seats[slot]
-        seat.looks.append((len(seat.losses), fidelity(pictures, seat.item)))
-        if best_of(seat.looks) == seat.looks[-1]:
-            seat.best = fleet.learned(slot)
+def look(fleet: Fleet, slot: int, fidelity: Fidelity) -> None:
+    """Draw a slot's product, note how like its photos it is, and keep its best weights.
+
+    One product at a time: what is kept must not hang on who else was drawn, not even in the last bit.
+    """
+    seat = fleet.seats[slot]
+    seat.looks.append((len(seat.losses), fidelity(draw_product(fleet, slot), seat.item)))
+    if best_of(seat.looks) == seat.looks[-1]:
+        seat.best = fleet.learned(slot)
 
 
 @torch.no_grad()
-def draw_products(fleet: Fleet, slots: Sequence[int]) -> list[list[Pixels]]:
-    """For each slot the recipe's look_pictures, (side, side, 3): LOOK_PROMPTS in turn, picture i with seed i."""
-    base, recipe = fleet.base, fleet.recipe
-    rows = fleet.stack.kept[TOKEN].flatten(0, 1) if TOKEN in fleet.stack.kept else None
-    seeds = list(range(recipe.look_pictures))
-    ids = []
-    for slot in slots:
-        named = f"{recipe.token} {fleet.seats[slot].item.noun}"
-        prompts = [LOOK_PROMPTS[seed % len(LOOK_PROMPTS)].format(named) for seed in seeds]
-        learned = (None, 0) if rows is None else (recipe.token, fleet.learned_id(slot))
-        ids += [prompt_ids(base.tokenizer, prompt, *learned) for prompt in prompts]
-    texts = embed(base.text_encoder, torch.tensor(ids, device=base.device), rows)
-    free = encode_prompts(base.tokenizer, base.text_encoder, [""])[0]
-    fleet.stack.busy = list(slots)
-    with memory_errors(f"a look at {len(slots)} adapters"), worn(fleet.layers, fleet.stack, kept=True):
-        drawn = draw_pictures(base, free, texts, seeds * len(slots))
-    return [drawn[first : first + len(seeds)] for first in range(0, len(drawn), len(seeds))]
+def draw_product(fleet: Fleet, slot: int) -> list[Pixels]:
+    """The recipe's look_pictures, (side, side, 3), of a slot's product: LOOK_PROMPTS in turn, picture i with seed i."""
+    base, seeds = fleet.base, range(fleet.recipe.look_pictures)
+    named = f"{fleet.recipe.token} {fleet.seats[slot].item.noun}"
+    prompts = [LOOK_PROMPTS[seed % len(LOOK_PROMPTS)].format(named) for seed in seeds]
+    texts = embed(base.readers, fleet.token_ids(slot, prompts), fleet.token_rows(kept=True))
+    free = encode_prompts(base.readers, [""])
+    fleet.stack.busy = [slot]
+    with memory_errors("a look at an adapter"), worn(fleet.layers, fleet.stack, kept=True):
+        return draw_pictures(base, free, texts, seeds)

@@ -53,6 +53,7 @@ def train_skus(
     decoder: Decoder,
     models: Models,
     report: ReportProgress,
+    slots: int | None = None,
 ) -> Iterator[Adapter | Refusal]:
     """One outcome per SKU, those that are done already first; the others train side by side, as a fleet.
 
@@ -85,7 +86,7 @@ def train_skus(
 
     began = ledger.now()
     judge = partial(subject_fidelity, models) if recipe.look_every else None
-    for outcome in train_adapters(sets(), recipe, models.training_base, silent, fidelity=judge):
+    for outcome in train_adapters(sets(), recipe, models.training_base, silent, slots, judge):
         task, sku = todo.pop(outcome.sku)
         compared: ComparedWith = "held-out photo" if held_out(cutouts[sku.sku]) else "training photos"
         yield _of_stage(ledger.make_now(task, partial(_kept, outcome, task, compared, ledger), began))

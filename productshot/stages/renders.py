@@ -109,7 +109,9 @@ def _render(job: RenderJob, task: Task, recipe: RenderRecipe, ledger: Ledger, mo
 
         assert job.adapter is not None and job.sku.noun is not None
         weights = ledger.data(job.sku.sku, "adapters", job.adapter.digest, "safetensors")
-        subject = Subject(job.sku.noun, job.adapter.token, AdapterWeights(*split(weights)), cutout)
+        lora, rows = split(weights)
+        worn = AdapterWeights(lora, rows[0] if rows else None)
+        subject = Subject(job.sku.noun, job.adapter.token, worn, cutout)
         plate = draw_product(models.base, job.scene, subject, job.ratios, job.seed, recipe)
         common["sketch"] = _sketch(job, cutout, plate.master)
     digest = ledger.put_data(job.sku.sku, "renders", png_bytes(plate.rgb), "png", "image/png")

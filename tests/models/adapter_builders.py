@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from catalog_schemas import AdapterRecipe
 from productshot.adapters import TrainingSet
@@ -13,7 +13,8 @@ SIDE = 32
 CAPTIONS = ["a photo of a red mug on a plain background", "a blurred photo of a mug"]
 
 
-def a_unet() -> UNet2DConditionModel:
+def a_unet(**changes: object) -> UNet2DConditionModel:
+    fields: dict[str, object] = {"cross_attention_dim": 16, **changes}
     return UNet2DConditionModel(
         sample_size=SIDE // 2,
         in_channels=4,
@@ -23,8 +24,18 @@ def a_unet() -> UNet2DConditionModel:
         block_out_channels=(8, 16),
         layers_per_block=1,
         attention_head_dim=2,
-        cross_attention_dim=16,
         norm_num_groups=4,
+        **fields,
+    )
+
+
+def an_sdxl_unet() -> UNet2DConditionModel:
+    """As above, told of two text encoders (16 and 24 wide), of a pooled text (20) and of six numbers of sizes."""
+    return a_unet(
+        cross_attention_dim=16 + 24,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=4,
+        projection_class_embeddings_input_dim=20 + 6 * 4,
     )
 
 
@@ -39,21 +50,27 @@ def a_vae() -> AutoencoderKL:
     )
 
 
-def a_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=16,
-            intermediate_size=32,
-            projection_dim=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            max_position_embeddings=tokenizer.model_max_length,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+def a_text_config(tokenizer: CLIPTokenizer, width: int = 16, projected: int = 16) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=32,
+        projection_dim=projected,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=tokenizer.model_max_length,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
+
+
+def a_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    return CLIPTextModel(a_text_config(tokenizer))
+
+
+def a_second_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
+    return CLIPTextModelWithProjection(a_text_config(tokenizer, 24, 20))
 
 
 def a_recipe(**changes: object) -> AdapterRecipe:

@@ -30,7 +30,7 @@ from productshot.adapters.files import as_kohya
 from productshot.adapters.fleet import Fleet, learning_rate_share, tenths
 from productshot.adapters.lora import worn
 from productshot.adapters.losses import add_noise, masked_error, min_snr_weight, spread_timesteps, velocity
-from productshot.adapters.text import encode_prompts, first_row, prompt_ids
+from productshot.adapters.text import Words, encode_prompts, first_row, prompt_ids
 from productshot.errors import ConfigInvalid, ModelDamaged
 from productshot.progress import Progress, silent
 from productshot.records import Refusal
@@ -48,7 +48,7 @@ def train_one(base: TrainingBase, recipe: AdapterRecipe, item: TrainingSet | Non
 def weights_digest(base: TrainingBase) -> str:
     """Over the names and bytes of all weights of the base."""
     digest = hashlib.sha256()
-    for model in (base.unet, base.vae, base.text_encoder):
+    for model in (base.unet, base.vae, *(reader.encoder for reader in base.readers)):
         for name, weight in model.state_dict().items():
             digest.update(name.encode() + weight.numpy().tobytes())
     return digest.hexdigest()
@@ -77,8 +77,8 @@ def test_training_changes_lora_and_token(base: TrainingBase) -> None:
     adapter = train_one(base, a_recipe())
     ups = [weight for name, weight in adapter.lora.items() if name.endswith("lora_B.weight")]
     assert len(ups) > 20 and all(weight.abs().max() > 0 for weight in ups)
-    assert adapter.row is not None
-    assert not torch.equal(adapter.row, first_row(base.tokenizer, base.text_encoder, "sks", "mug"))
+    (row,) = adapter.rows
+    assert not torch.equal(row, first_row(base.readers[0], "sks", "mug"))
 
 
 def test_sets_trained_together_equal_each_alone(base: TrainingBase) -> None:
@@ -168,7 +168,7 @@ def test_dora_file_loads_in_diffusers(base_path: Path, base: TrainingBase, tmp_p
         fleet.stack.tensors[name.removeprefix("unet.")].detach()[0] = weight
     fleet.stack.busy = [0]
     with torch.no_grad(), worn(fleet.layers, fleet.stack):
-        ours = fleet.base.predict(z, t, text)
+        ours = fleet.base.predict(z, t, Words(text, None))
     assert torch.allclose(pipeline.unet(z, t, text).sample, ours, atol=1e-3)
     assert (base.unet(z, t, text).sample - ours).abs().max() > 1e-2
 
@@ -194,7 +194,7 @@ def test_token_file_loads_in_diffusers(base_path: Path, base: TrainingBase, tmp_
     pipeline.load_textual_inversion(str(path))
     prompt = "a photo of a sks mug"
     theirs = pipeline.encode_prompt(prompt, torch.device("cpu"), 1, False)[0]
-    ours = encode_prompts(base.tokenizer, base.text_encoder, [prompt], "sks", adapter.row)
+    ours = encode_prompts(base.readers, [prompt], "sks", adapter.rows).tokens
     assert torch.allclose(theirs, ours, atol=1e-6)
 
 
@@ -208,10 +208,10 @@ def a_pipeline(path: Path) -> StableDiffusionPipeline:
 def test_file_comes_back_as_it_was_joined(base: TrainingBase) -> None:
     """split gives the LoRA and the row of join; the header names what the file belongs to."""
     adapter = train_one(base, a_recipe())
-    lora, row = split(join(adapter))
+    lora, rows = split(join(adapter))
     assert lora.keys() == adapter.lora.keys()
     assert all(torch.equal(lora[name], adapter.lora[name]) for name in lora)
-    assert row is not None and adapter.row is not None and torch.equal(row, adapter.row)
+    assert len(rows) == 1 and torch.equal(rows[0], adapter.rows[0])
     told = about(join(adapter))
     assert told == {**told, "base": base.digest, "token": "sks", "noun": "mug", "method": "dreambooth-lora"}
 
@@ -245,8 +245,8 @@ def test_kohya_file_loads_in_diffusers(base_path: Path, base: TrainingBase, tmp_
 
 def test_without_token_rate_no_token_is_learned(base: TrainingBase) -> None:
     """token_learning_rate 0 leaves the token to the tokenizer: the file holds LoRA weights only."""
-    lora, row = split(join(train_one(base, a_recipe(token_learning_rate=0, prior_weight=0))))
-    assert lora and row is None
+    lora, rows = split(join(train_one(base, a_recipe(token_learning_rate=0, prior_weight=0))))
+    assert lora and rows == ()
 
 
 def test_damaged_file_is_told() -> None:
@@ -276,11 +276,11 @@ def test_learned_word_is_read_as_an_added_token(base_path: Path, prompt: str) ->
 
 def test_row_of_a_known_word_changes_nothing(base: TrainingBase) -> None:
     """A word that is one token, given its own row, is embedded as without a row."""
-    row = first_row(base.tokenizer, base.text_encoder, "mug", "photo")
+    row = first_row(base.readers[0], "mug", "photo")
     prompts = ["a photo of a mug"]
-    plain = encode_prompts(base.tokenizer, base.text_encoder, prompts)
-    learned = encode_prompts(base.tokenizer, base.text_encoder, prompts, "mug", row)
-    assert torch.allclose(plain, learned, atol=1e-6)
+    plain = encode_prompts(base.readers, prompts)
+    learned = encode_prompts(base.readers, prompts, "mug", [row])
+    assert torch.allclose(plain.tokens, learned.tokens, atol=1e-6)
 
 
 def test_noise_and_velocity_give_the_latent_back() -> None:

@@ -323,10 +323,11 @@ def test_a_token_row_is_read_by_its_token_only(base: Base) -> None:
 
 def test_drawing_and_training_read_a_token_alike(base: Base) -> None:
     """The adapters room trains the row with its own reading of the prompt: both readings agree."""
-    from productshot.adapters.text import encode_prompts
+    from productshot.adapters.text import Reader, encode_prompts
 
     row, prompt = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(9)), "a photo of a sks mug"
-    trained = encode_prompts(base.tokenizer, base.text_encoder, [prompt], "sks", row)
+    readers = [Reader(base.tokenizer, base.text_encoder)]
+    trained = encode_prompts(readers, [prompt], "sks", [row]).tokens
     drawn = encode_text(with_token(base, "sks", row), prompt, "")[1:]
     assert torch.equal(trained.to(base.dtype), drawn)
 
