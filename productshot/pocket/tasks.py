@@ -16,7 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, ControlNetModel, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    ModelMixin,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
@@ -88,9 +94,8 @@ class VaeTask:
         decoder_only: bool = False,
     ) -> None:
         self.drawings, self.device, self.decoder_only = drawings, device, decoder_only
-        fresh = start is None
-        model = vae.build_vae(widths) if fresh else AutoencoderKL.from_pretrained(start, dtype=torch.float32)
-        self.model, self.anchor_weight = model.to(device), 0.5 if fresh else 0.1
+        model = released(AutoencoderKL, start) if start else vae.build_vae(widths)
+        self.model, self.anchor_weight = model.to(device), 0.1 if start else 0.5
         if decoder_only:
             self.model.encoder.requires_grad_(False)
             self.model.quant_conv.requires_grad_(False)
@@ -227,8 +232,8 @@ class DiffusionTask:
         self.no_text = text.token_ids(self.tokenizer, [""])[0]
         self.text = CLIPTextModel.from_pretrained(words / "text_encoder", dtype=torch.float32).to(device)
         self.text.requires_grad_(False)
-        unet = UNet2DConditionModel.from_pretrained(start, dtype=torch.float32) if start else None
-        self.mean_unet = (unet or diffusion.build_unet(widths)).to(device)
+        unet = released(UNet2DConditionModel, start) if start else diffusion.build_unet(widths)
+        self.mean_unet = unet.to(device)
         self.unet = fast_attention(copy.deepcopy(self.mean_unet))
         self.alpha_bar = diffusion.build_scheduler().alphas_cumprod.to(device)
 
@@ -292,7 +297,7 @@ class ControlTask:
         for module in (base.unet, base.text_encoder, base.vae):
             module.requires_grad_(False)
         if start:
-            net = ControlNetModel.from_pretrained(start, dtype=torch.float32)
+            net = released(ControlNetModel, start)
         else:
             some = np.stack([controlnet.control_image(p, m)
                              for p, m in zip(drawings.pictures[:32], drawings.masks[:32], strict=True)])  # fmt: skip
@@ -391,6 +396,16 @@ def scene_of(caption: str) -> int:
         if scene in caption:
             return number
     raise ValueError(f"caption {caption!r} names no scene of {SCENES}")
+
+
+def released(kind: type[ModelMixin], folder: Path) -> ModelMixin:
+    """A released model in single precision, without the path that a loaded configuration remembers and writes."""
+    found = kind.from_pretrained(folder, dtype=torch.float32)
+    model = kind.from_config(
+        {name: value for name, value in found.config.items() if not name.startswith("_")}
+    )
+    model.load_state_dict(found.state_dict())
+    return model
 
 
 def fast_attention(module: UNet2DConditionModel | ControlNetModel) -> UNet2DConditionModel | ControlNetModel:
