@@ -118,7 +118,7 @@ def test_a_digest_follows_the_bytes_not_the_place(model: Path, tmp_path: Path) -
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The message says what was looked for, where, and what to give instead."""
     with pytest.raises(
-        ModelMissing, match="controlnet model .*nowhere has no config.json at .*; give pocket or"
+        ModelMissing, match="controlnet model .*nowhere has no config.json at .*; give pocket, or"
     ):
         resolve_model(str(tmp_path / "nowhere"), "controlnet")
 
