@@ -92,6 +92,7 @@ def train_skus(
         yield _of_stage(ledger.make_now(task, partial(_kept, outcome, task, compared, ledger), began))
         began = ledger.now()
         report(Progress("adapters", len(skus) - len(todo), len(skus), outcome.sku))
+    ledger.share_seconds("adapters")
     yield from refused
 
 

@@ -133,3 +133,13 @@ def test_the_cause_of_work_is_named(tmp_path: Path) -> None:
     ledger.once(TASK, measured)
     assert ledger.cause(TASK._replace(parents=("other",))) == "photos changed"
     assert ledger.cause(TASK._replace(recipe={"model": "n"})) == "recipe changed: model"
+
+
+def test_outputs_made_together_took_the_same_time(tmp_path: Path) -> None:
+    """Their seconds are shared; a stage that made nothing has none."""
+    ledger = Ledger(FolderStore(tmp_path))
+    ledger.seconds["adapters"] = [6.0, 0.0, 0.0]
+    ledger.share_seconds("adapters")
+    ledger.share_seconds("gates")
+    assert ledger.seconds["adapters"] == [2.0, 2.0, 2.0]
+    assert ledger.seconds["gates"] == []
