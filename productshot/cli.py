@@ -449,17 +449,14 @@ def models_list(as_json: AsJson = False) -> None:
 
 @models_app.command("pull")
 def models_pull(
-    names: Annotated[
-        list[str], typer.Argument(help="s3://bucket/prefix or owner/name@<commit of 40 hex digits>")
-    ],
+    name: Annotated[str, typer.Argument(help="s3://bucket/prefix or owner/name@<commit of 40 hex digits>")],
     as_json: AsJson = False,
 ) -> None:
-    """Copy models from a bucket or the hub to this machine; catalogs then name them as they are named here."""
+    """Copy a model from a bucket or the hub to this machine; catalogs then name it as it is named here."""
     from productshot.pull import pull
 
-    for name in names:
-        path = pull(name)
-        _tell(as_json, {"name": name, "path": str(path)}, f"{name}: {path}")
+    path = pull(name)
+    _tell(as_json, {"name": name, "path": str(path)}, f"{name}: {path}")
 
 
 @models_app.command("verify")

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from productshot.errors import ConfigInvalid, ModelMissing, StorageUnavailable
 from productshot.keys import digest_bytes
-from productshot.store import open_store
+from productshot.store import check_key, open_store
 
 CACHE = "PRODUCTSHOT_MODELS"
 """Environment variable: the folder for pulled models; default ~/.cache/productshot/models."""
@@ -73,6 +73,7 @@ def _from_s3(name: str, folder: Path) -> None:
     """Every wanted object below the prefix."""
     store = open_store(name, probe=False)
     for key in wanted(listed.key for listed in store.list("")):
+        check_key(key)  # before a folder is made for it
         target = folder / key
         target.parent.mkdir(parents=True, exist_ok=True)
         store.download(key, target)
@@ -104,7 +105,7 @@ def _from_hub(name: str, folder: Path) -> None:
 
 
 def wanted(keys: Iterator[str]) -> Iterator[str]:
-    """The keys that a model is made of, those that would leave its folder refused by the store's own rules."""
+    """Those keys that a model is made of."""
     for key in keys:
         path = PurePosixPath(key)
         if any(path.match(pattern) for pattern in WANTED) and not path.match(HALVES):

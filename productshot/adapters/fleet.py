@@ -179,10 +179,8 @@ class Fleet:
             losses = errors.unflatten(0, (len(self.stack.busy), -1)).sum(1)
             self.stack.zero_gradients()
             losses.sum().backward()
-        stepped = list(self.stack.busy)
         outcomes: list[TrainedAdapter | Refusal] = list(self._update(losses.tolist()))
-        stepped = [slot for slot in stepped if slot in self.seats]
-        for slot in stepped:
+        for slot in [slot for slot in self.stack.busy if slot in self.seats]:
             seat = self.seats[slot]
             if self.fidelity and is_due(seat, self.recipe):
                 look(self, slot, self.fidelity)

@@ -63,9 +63,7 @@ class TrainingSet:
     pictures: tuple[TrainingPicture, ...]
     flip: bool = False  # mirrored too; never for a product with writing or a left and a right
     class_images: tuple[Pixels, ...] = ()  # (h, w, 3); needed when the recipe's prior_weight is above 0
-    held_out: tuple[
-        TrainingPicture, ...
-    ] = ()  # never trained on; what the adapter draws is compared with them
+    held_out: tuple[TrainingPicture, ...] = ()  # never trained on; what is drawn is compared with them
 
 
 @dataclass(frozen=True)

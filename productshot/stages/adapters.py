@@ -88,7 +88,7 @@ def train_skus(
     judge = partial(subject_fidelity, models) if recipe.look_every else None
     for outcome in train_adapters(sets(), recipe, models.training_base, silent, slots, judge):
         task, sku = todo.pop(outcome.sku)
-        compared: ComparedWith = "held-out photo" if held_out(cutouts[sku.sku]) else "training photos"
+        compared: ComparedWith = "held-out photo" if held_out(cutouts[sku.sku], recipe) else "training photos"
         yield _of_stage(ledger.make_now(task, partial(_kept, outcome, task, compared, ledger), began))
         began = ledger.now()
         report(Progress("adapters", len(skus) - len(todo), len(skus), outcome.sku))
@@ -130,9 +130,9 @@ def _kept(
     )
 
 
-def held_out(cutouts: Sequence[Cutout]) -> Sequence[Cutout]:
-    """The cutout that is kept aside to compare with, the last; none where there are fewer than LEAST_TO_SPARE_ONE."""
-    return cutouts[-1:] if len(cutouts) >= LEAST_TO_SPARE_ONE else ()
+def held_out(cutouts: Sequence[Cutout], recipe: AdapterRecipe) -> Sequence[Cutout]:
+    """The cutout kept aside to compare with, the last; none where nobody looks, or of fewer than LEAST_TO_SPARE_ONE."""
+    return cutouts[-1:] if recipe.look_every and len(cutouts) >= LEAST_TO_SPARE_ONE else ()
 
 
 def subject_fidelity(models: Models, pictures: Sequence[Pixels], item: TrainingSet) -> float:
@@ -161,7 +161,7 @@ def _training_set(
     if not cutouts or not sku.noun:
         raise InputRefused(f"SKU {sku.sku}", "has no usable product photo to learn from", "", "add a photo")
     pictures = [_training_picture(cutout, photo_recipe, ledger, decoder) for cutout in cutouts]
-    aside = len(held_out(cutouts)) if recipe.look_every else 0
+    aside = len(held_out(cutouts, recipe))
     return TrainingSet(
         sku=sku.sku,
         noun=sku.noun,
