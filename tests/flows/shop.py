@@ -55,7 +55,8 @@ class Outage:
     def __init__(self, port: int, drops: int) -> None:
         self._behind, self._left = ("127.0.0.1", port), drops
         self._listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     @property
     def address(self) -> str:
@@ -68,7 +69,9 @@ class Outage:
         return self._left == 0
 
     def end(self) -> None:
-        """Take no more connections."""
+        """Take no more connections; a bare close would leave the thread waiting for one more."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -81,7 +84,11 @@ class Outage:
                 self._left -= 1
                 client.close()
                 continue
-            server = socket.create_connection(self._behind)
+            try:
+                server = socket.create_connection(self._behind)
+            except ConnectionRefusedError:  # what clients of a server that has ended are told
+                client.close()
+                continue
             for source, target in ((client, server), (server, client)):
                 threading.Thread(target=_copy, args=(source, target), daemon=True).start()
 
