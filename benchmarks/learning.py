@@ -22,7 +22,6 @@ import torch
 from catalog_schemas import AdapterRecipe, Recipes
 from productshot.adapters import TrainingBase, TrainingSet, make_class_images
 from productshot.adapters.fleet import Fleet
-from productshot.adapters.lora import worn
 from productshot.adapters.pictures import draw_pictures
 from productshot.adapters.proof import draw_product
 from productshot.adapters.text import encode_prompts
@@ -84,7 +83,7 @@ def unnamed(fleet: Fleet) -> list[list[Pixels]]:
     with torch.no_grad():
         words = encode_prompts(base.readers, ["", *prompts])
     fleet.stack.busy = slots
-    with worn(fleet.layers, fleet.stack, kept=True):
+    with fleet.wearing(kept=True):
         drawn = draw_pictures(base, words[:1], words[1:], [0, 1, 2, 3] * len(slots))
     return [drawn[first : first + 4] for first in range(0, len(drawn), 4)]
 

@@ -21,7 +21,12 @@ class PhotoRule(Written):
 
     pattern: str = Field(min_length=1, description="shell pattern on the file name, as *_detail*")
     role: PhotoRole = "product"
-    view: str | None = Field(None, max_length=40)
+    view: str | None = Field(
+        None,
+        max_length=40,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 -]*$",
+        description="as back or three-quarter; adapters learn such a photo as '..., back view'",
+    )
 
 
 class Sku(Written):

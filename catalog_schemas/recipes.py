@@ -42,7 +42,9 @@ LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2",
 class AdapterRecipe(Written):
     """How an adapter learns one product."""
 
-    method: Literal["dreambooth-lora", "textual-inversion"] = "dreambooth-lora"
+    method: Literal["dreambooth-lora", "textual-inversion", "dreambooth"] = Field(
+        "dreambooth-lora", description="dreambooth learns all weights of the UNet, one product at a time"
+    )
     base: str = Field(
         "pocket", description="pocket; a path, S3 prefix or pinned hub name of a diffusers directory"
     )
@@ -54,7 +56,9 @@ class AdapterRecipe(Written):
     dora: bool = Field(False, description="learn each output's magnitude apart (DoRA, Liu et al. 2024)")
     steps: int = Field(40, ge=1, le=20_000)
     batch: int = Field(4, ge=1, le=64)
-    learning_rate: float = Field(1.0e-3, gt=0, le=1)
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="null: 1e-3 for a LoRA, 1e-4 for all weights"
+    )
     token_learning_rate: float = Field(5.0e-3, ge=0, le=1)
     prior_weight: float = Field(0.2, ge=0, le=10, description="0 leaves prior preservation out")
     prior_images: int = Field(4, ge=0, le=1_000)
@@ -80,6 +84,11 @@ class AdapterRecipe(Written):
     )
     patience: int = Field(2, ge=1, description="looks without a better one after which training stops")
     seed: int = Field(0, ge=0)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, the method's own where none is given."""
+        return self.learning_rate or (1e-4 if self.method == "dreambooth" else 1e-3)
 
     @model_validator(mode="after")
     def _prior_needs_images(self) -> AdapterRecipe:
@@ -133,4 +142,8 @@ class Recipes(Written):
     adapters: AdapterRecipe = AdapterRecipe()
     renders: RenderRecipe = RenderRecipe()
     gates: GateRecipe = GateRecipe()
+    eyes: str = Field(
+        "pocket",
+        description="who tells how like two products are: pocket; a path, S3 prefix or pinned hub name of CLIP or DINO",
+    )
     assets: AssetRecipe = AssetRecipe()

@@ -6,14 +6,14 @@ Digests are computed without loading anything heavy, because keys need them on e
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from catalog_schemas import AdapterRecipe, Recipes, RenderRecipe
 
 if TYPE_CHECKING:
     from productshot.adapters import TrainingBase
-    from productshot.pocket.eyes import Eyes
-    from productshot.render.base import Base
+    from productshot.render.base import Base, Kind
+    from productshot.render.eyes import Eyes
 
 
 class Models:
@@ -38,11 +38,8 @@ class Models:
 
     @cached_property
     def eyes_digest(self) -> str:
-        """SHA-256 of the image tower that tells how like two cutouts are."""
-        from productshot.pocket.files import clip_path
-        from productshot.render.base import model_digest
-
-        return model_digest(clip_path())
+        """SHA-256 of the image model that tells how like two cutouts are."""
+        return _digest(self._recipes.eyes, "eyes")
 
     @cached_property
     def base_digest(self) -> str:
@@ -69,10 +66,10 @@ class Models:
 
     @cached_property
     def eyes(self) -> Eyes:
-        """The image tower that tells how like two cutouts are."""
-        from productshot.pocket.eyes import open_eyes
+        """The image model that tells how like two cutouts are."""
+        from productshot.render.eyes import open_eyes
 
-        return open_eyes()
+        return open_eyes(self._recipes.eyes)
 
     @cached_property
     def training_base(self) -> TrainingBase:
@@ -83,7 +80,7 @@ class Models:
         return open_training_base(recipe)
 
 
-def _digest(name: str, kind: Literal["base", "controlnet"]) -> str:
+def _digest(name: str, kind: Kind) -> str:
     from productshot.render.base import model_digest, resolve_model
 
     return model_digest(resolve_model(name, kind))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 
 import torch
 from torch import Tensor
@@ -12,13 +12,8 @@ from torch import Tensor
 from catalog_schemas import AdapterRecipe
 from productshot.adapters.base import TrainingBase
 from productshot.adapters.losses import add_noise, min_snr_weight, spread_timesteps, velocity
-from productshot.adapters.sets import PROMPTS, Sample
+from productshot.adapters.sets import CLASS_PROMPTS, Sample
 from productshot.pixels import Pixels
-
-GROUNDS = tuple(PROMPTS)
-CLASS_PROMPT_INDEX = len(GROUNDS)
-"""In the table of text embeddings the class prompt follows the product's prompts."""
-PROMPT_COUNT = len(GROUNDS) + 1
 
 
 @dataclass(frozen=True)
@@ -28,7 +23,7 @@ class Examples:
     mean: Tensor  # (N+M, c, h, w) of the VAE's posterior
     std: Tensor  # (N+M, c, h, w)
     mask: Tensor  # (N+M, 1, h, w) loss weight of each latent cell
-    prompt: Tensor  # (N+M,) row in the table of text embeddings
+    prompt: Tensor  # (N+M,) row in the product's table of prompts: its own, then CLASS_PROMPTS
     own: int  # N
 
 
@@ -38,29 +33,36 @@ class Batch:
 
     z: Tensor  # (B, c, h, w) noised latents
     t: Tensor  # (B,) timesteps
-    target: Tensor  # (B, c, h, w) what the UNet should predict
+    target: Tensor  # (B, c, h, w) what the UNet should predict; of a class image its base, which is asked in the step
     mask: Tensor  # (B, 1, h, w)
     prompt: Tensor  # (B,)
     weight: Tensor  # (B,) share of each sample in the loss
+    of_class: Tensor  # (B,) bool, whether it is a class image
 
 
-def joined(batches: Sequence[Batch]) -> Batch:
-    """One batch of several products', in their order, each with its own PROMPT_COUNT rows in the table of texts."""
+def joined(batches: Sequence[Batch], prompts: Sequence[int]) -> Batch:
+    """One batch of several products', in their order, whose tables of so many prompts follow each other."""
+    firsts = accumulate(prompts, initial=0)
     return Batch(
         z=torch.cat([batch.z for batch in batches]),
         t=torch.cat([batch.t for batch in batches]),
         target=torch.cat([batch.target for batch in batches]),
         mask=torch.cat([batch.mask for batch in batches]),
-        prompt=torch.cat([batch.prompt + k * PROMPT_COUNT for k, batch in enumerate(batches)]),
+        prompt=torch.cat([batch.prompt + first for batch, first in zip(batches, firsts, strict=False)]),
         weight=torch.cat([batch.weight for batch in batches]),
+        of_class=torch.cat([batch.of_class for batch in batches]),
     )
 
 
 @torch.no_grad()
 def encode_examples(
-    base: TrainingBase, samples: Sequence[Sample], class_images: Sequence[Pixels], mask_floor: float
+    base: TrainingBase,
+    samples: Sequence[Sample],
+    class_images: Sequence[Pixels],
+    table: Sequence[str],
+    mask_floor: float,
 ) -> Examples:
-    """Latents and loss masks of all pictures; a class image counts everywhere."""
+    """Latents and loss masks of all pictures, and their rows in the table; a class image counts everywhere."""
     pictures = [sample.rgb for sample in samples] + list(class_images)
     encoded = [base.encode(torch.tensor(rgb)[None]) for rgb in pictures]
     mean, std = (torch.cat(part).to(base.dtype) for part in zip(*encoded, strict=True))
@@ -68,7 +70,8 @@ def encode_examples(
     soft = torch.nn.functional.adaptive_avg_pool2d(alpha.to(base.device), mean.shape[2:])
     mask = torch.ones_like(mean[:, :1])
     mask[: len(samples)] = mask_floor + (1 - mask_floor) * soft
-    prompts = [GROUNDS.index(sample.ground) for sample in samples] + [CLASS_PROMPT_INDEX] * len(class_images)
+    prompts = [table.index(sample.prompt) for sample in samples]
+    prompts += [len(table) + i % len(CLASS_PROMPTS) for i in range(len(class_images))]
     return Examples(mean, std, mask, torch.tensor(prompts, device=base.device), len(samples))
 
 
@@ -78,7 +81,9 @@ def batches(
     """Batches without end: recipe.batch samples of the product and a quarter as many class images, if any.
 
     The weights make the loss E_product[w_t |..|²] + λ E_class[w_t |..|²] (Ruiz et al. 2023, equation 2) with
-    λ = recipe.prior_weight.
+    λ = recipe.prior_weight. Class images were drawn by the base, so what it predicts of one, noised, is the mean of
+    all the targets that this noised picture may have come from: taught that, the class part has the same minimum
+    without the targets' noise, and it is 0 as long as the adapter leaves the class alone.
     """
     prior = len(examples.mean) - examples.own
     own_indices, prior_indices = endless(examples.own, generator), endless(prior, generator)
@@ -107,6 +112,7 @@ def batches(
             mask=examples.mask[chosen],
             prompt=examples.prompt[chosen],
             weight=share.to(base.device) * min_snr_weight(alpha_bar, recipe.snr_gamma, base.prediction),
+            of_class=(torch.arange(len(chosen)) >= counts[0]).to(base.device),
         )
 
 

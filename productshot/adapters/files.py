@@ -3,6 +3,7 @@
     dreambooth-lora      unet.<layer>.lora_A.weight and .lora_B.weight: peft's names behind "unet."
                          lora_token.<token>   (1, width), when the token was learned as well
     textual-inversion    <token>              (1, width)
+    dreambooth           unet.<parameter>     all weights of the UNet, float16; and the token's row as above
 
 With SDXL's two text encoders the rows are lora_clip_l.<token> and lora_clip_g.<token>, or clip_l and clip_g, as
 embeddings for SDXL are spelt everywhere.
@@ -22,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from productshot.errors import ModelDamaged
+from productshot.errors import ConfigInvalid, ModelDamaged
 from productshot.keys import canonical_json
 
 ENCODERS = ("clip_l", "clip_g")
@@ -35,7 +36,9 @@ class TrainedAdapter:
     """What training one set made."""
 
     sku: str
-    lora: Mapping[str, Tensor]  # by diffusers' names, float16; empty with textual inversion
+    lora: Mapping[
+        str, Tensor
+    ]  # by diffusers' names, float16; the UNet's own with dreambooth, none with only a token
     rows: tuple[
         Tensor, ...
     ]  # (1, width) float32 for each text encoder, the learned token's; empty without one
@@ -61,7 +64,7 @@ def join(adapter: TrainedAdapter) -> bytes:
 
 
 def split(data: bytes) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-    """The LoRA by diffusers' names (empty with textual inversion) and the token's (1, width) rows, if any.
+    """The LoRA or the UNet by diffusers' names (empty with textual inversion) and the token's (1, width) rows, if any.
 
     float16 and float32, as they were joined. ModelDamaged: the bytes are not an adapter file.
     """
@@ -82,10 +85,15 @@ def as_kohya(data: bytes) -> bytes:
 
     LoRA weights only, in diffusers' own spelling of those names; a learned token is one row named "emb_params", as
     they read embeddings, so an adapter with both becomes its LoRA. ModelDamaged: the bytes are no adapter file.
+    ConfigInvalid: they are a whole UNet.
     """
     from diffusers.utils.state_dict_utils import convert_state_dict_to_kohya
 
     lora, rows = split(data)
+    if about(data)["method"] == "dreambooth":
+        raise ConfigInvalid(
+            "--keys", "is kohya", "a whole UNet is no LoRA", "export it without --keys, or train a LoRA"
+        )
     if not lora:
         names = ENCODERS if len(rows) > 1 else ("emb_params",)
         return save(dict(zip(names, rows, strict=True)))

@@ -7,8 +7,9 @@ its random numbers) is its own, so its numbers do not depend on who learns besid
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
+from itertools import accumulate
 from math import isfinite
 
 import psutil
@@ -22,20 +23,22 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from catalog_schemas import AdapterRecipe
 from productshot.adapters.base import TrainingBase
-from productshot.adapters.batches import (
-    CLASS_PROMPT_INDEX,
-    GROUNDS,
-    Batch,
-    batches,
-    encode_examples,
-    joined,
-    prior_count,
-)
+from productshot.adapters.batches import Batch, batches, encode_examples, joined, prior_count
 from productshot.adapters.files import TrainedAdapter
-from productshot.adapters.lora import LORA, MAGNITUDE, TOKEN, Stack, lora_shapes, target_layers, worn
+from productshot.adapters.lora import (
+    LORA,
+    MAGNITUDE,
+    TOKEN,
+    Layer,
+    Stack,
+    lora_shapes,
+    replaced,
+    target_layers,
+    worn,
+)
 from productshot.adapters.losses import masked_error
 from productshot.adapters.proof import Fidelity, best_of, is_due, is_enough, look
-from productshot.adapters.sets import CLASS_PROMPT, PROMPTS, TrainingSet, make_samples
+from productshot.adapters.sets import CLASS_PROMPTS, TrainingSet, make_samples
 from productshot.adapters.text import Words, embed, encode_prompts, first_row, prompt_ids
 from productshot.errors import InputRefused
 from productshot.keys import digest_json
@@ -57,8 +60,8 @@ class Seat:
     """One product in its slot, with everything of its training that no other product shares."""
 
     item: TrainingSet
-    words: Words  # what PROMPT_COUNT prompts say without a learned token, the class prompt last
-    ids: list[Tensor]  # for each text encoder (len(GROUNDS), n), the product's prompts with the learned token
+    words: Words  # what its P prompts and the class prompts say without a learned token
+    ids: list[Tensor]  # for each text encoder (P, n), its prompts with the learned token
     parameters: dict[str, list[Parameter]]  # the slot's row of the stack: LORA, TOKEN or both
     optimiser: Optimizer
     rate: LRScheduler
@@ -70,15 +73,22 @@ class Seat:
 
 
 class Fleet:
-    """K slots on one base model, which wears their LoRA during a step only. A free slot costs nothing."""
+    """K slots on one base model, which wears their LoRA during a step only. A free slot costs nothing.
+
+    With method dreambooth the one slot holds all weights of a UNet, which take the base's place during a step.
+    """
 
     def __init__(
         self, base: TrainingBase, recipe: AdapterRecipe, slots: int, fidelity: Fidelity | None = None
     ) -> None:
         self.base, self.recipe, self.fidelity = base, recipe, fidelity
-        only_token = recipe.method == "textual-inversion"
-        self.layers = {} if only_token else target_layers(base.unet, recipe.targets)
-        shapes = {} if only_token else lora_shapes(self.layers, recipe.rank, recipe.dora)
+        self.layers: dict[str, Layer] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
+        if recipe.method == "dreambooth-lora":
+            self.layers = target_layers(base.unet, recipe.targets)
+            shapes = lora_shapes(self.layers, recipe.rank, recipe.dora)
+        elif recipe.method == "dreambooth":
+            slots, shapes = 1, {name: weight.shape for name, weight in base.unet.named_parameters()}
         if recipe.token_learning_rate > 0:
             shapes |= {f"{TOKEN}.{k}": (1, reader.table.shape[1]) for k, reader in enumerate(base.readers)}
         self.stack = Stack(shapes, slots, base.device, base.dtype)
@@ -86,6 +96,12 @@ class Fleet:
             self.stack.keep_averages()
         self.seats: dict[int, Seat] = {}
         self.at_once = slots  # products in one batch; fewer than slots after the device ran out of memory
+
+    def wearing(self, kept: bool = False) -> AbstractContextManager[None]:
+        """Within it the base answers with what the busy slots learn, or with what is kept of it."""
+        if self.recipe.method == "dreambooth":
+            return replaced(self.base.unet, self.stack, kept)
+        return worn(self.layers, self.stack, kept)
 
     def free(self) -> list[int]:
         """Slots that a product may take."""
@@ -98,8 +114,9 @@ class Fleet:
         samples = make_samples(item, base.side_px, recipe.seed)
         class_images = _class_images(item, recipe)
         generator = torch.Generator().manual_seed(recipe.seed)
+        table = tuple(dict.fromkeys(sample.prompt for sample in samples))
         with memory_errors(f"training pictures of SKU {item.sku}"):
-            examples = encode_examples(base, samples, class_images, recipe.mask_floor)
+            examples = encode_examples(base, samples, class_images, table, recipe.mask_floor)
         if not torch.isfinite(examples.mean).all():
             limit = "finite numbers are needed"
             raise InputRefused(
@@ -108,9 +125,11 @@ class Fleet:
         self.stack.start(slot, self._first_weights(item.noun))
         parameters = self.stack.parameters(slot)
         optimiser, rate = _optimiser(parameters, recipe)
-        prompts = [PROMPTS[ground].format(f"{recipe.token} {item.noun}") for ground in GROUNDS]
+        prompts = [prompt.format(f"{recipe.token} {item.noun}") for prompt in table]
         with torch.no_grad():
-            words = encode_prompts(base.readers, [*prompts, CLASS_PROMPT.format(item.noun)])
+            words = encode_prompts(
+                base.readers, [*prompts, *(prompt.format(item.noun) for prompt in CLASS_PROMPTS)]
+            )
         self.seats[slot] = Seat(
             item=item,
             words=words,
@@ -122,7 +141,10 @@ class Fleet:
         )
 
     def _first_weights(self, noun: str) -> dict[str, Tensor]:
-        """What peft starts from: A uniform (He et al. 2015), B zero, magnitudes those of the base; the noun's token."""
+        """What peft starts from: A uniform (He et al. 2015), B zero, magnitudes those of the base; the noun's token.
+
+        With method dreambooth the base's own weights.
+        """
         generator = torch.Generator().manual_seed(self.recipe.seed)
         first = {}
         for name, stacked in self.stack.tensors.items():
@@ -135,6 +157,8 @@ class Fleet:
             elif name.startswith(TOKEN):
                 reader = self.base.readers[int(name.removeprefix(f"{TOKEN}."))]
                 first[name] = first_row(reader, self.recipe.token, noun)
+            elif self.recipe.method == "dreambooth":
+                first[name] = self.base.unet.get_parameter(name).detach()
         return first
 
     def token_rows(self, kept: bool = False) -> list[Tensor]:
@@ -156,15 +180,28 @@ class Fleet:
         ]
 
     def _words(self) -> Words:
-        """What the busy products' prompts say, PROMPT_COUNT each; the learned token's own, with gradients."""
+        """What the busy products' tables of prompts say; their own prompts with the learned token, with gradients."""
         seats = [self.seats[slot] for slot in self.stack.busy]
-        plain = Words.merged([seat.words for seat in seats], torch.stack)
+        parts = [seat.words for seat in seats]
         if self.token_rows():
             ids = [torch.cat(each) for each in zip(*(seat.ids for seat in seats), strict=True)]
             own = embed(self.base.readers, ids, self.token_rows())
-            own = Words.merged([own], lambda parts: parts[0].unflatten(0, (len(seats), -1)))
-            plain = Words.merged([own, plain[:, CLASS_PROMPT_INDEX:]], partial(torch.cat, dim=1))
-        return Words.merged([plain], lambda parts: parts[0].flatten(0, 1))
+            counts = [len(seat.ids[0]) for seat in seats]
+            firsts = accumulate(counts, initial=0)
+            parts = [
+                part
+                for seat, first, count in zip(seats, firsts, counts, strict=False)
+                for part in (own[first : first + count], seat.words[count:])
+            ]
+        return Words.merged(parts, torch.cat)
+
+    @torch.no_grad()
+    def _target(self, batch: Batch, words: Words) -> Tensor:
+        """What the UNet should predict, (B, c, h, w): of class images what the base, which wears nothing, predicts."""
+        target, rows = batch.target.to(batch.z.dtype, copy=True), batch.of_class
+        if rows.any():
+            target[rows] = self.base.predict(batch.z[rows], batch.t[rows], words[rows])
+        return target
 
     def step(self, report: ReportProgress) -> list[TrainedAdapter | Refusal]:
         """One training step of the products in the batch; those that are finished, or refused for their loss.
@@ -173,9 +210,12 @@ class Fleet:
         """
         batch = self._batch()
         doing = f"a training step of {len(self.stack.busy)} adapters"
-        with memory_errors(doing), worn(self.layers, self.stack):
-            predicted = self.base.predict(batch.z, batch.t, self._words()[batch.prompt])
-            errors = batch.weight * masked_error(predicted, batch.target, batch.mask)
+        with memory_errors(doing):
+            words = self._words()[batch.prompt]
+            target = self._target(batch, words)
+        with memory_errors(doing), self.wearing():
+            predicted = self.base.predict(batch.z, batch.t, words)
+            errors = batch.weight * masked_error(predicted, target, batch.mask)
             losses = errors.unflatten(0, (len(self.stack.busy), -1)).sum(1)
             self.stack.zero_gradients()
             losses.sum().backward()
@@ -220,7 +260,8 @@ class Fleet:
         seats = [self.seats[slot] for slot in self.stack.busy]
         for seat in seats:
             seat.drawn = seat.drawn or next(seat.batches)
-        return joined([seat.drawn for seat in seats if seat.drawn])
+        drawn = [seat.drawn for seat in seats if seat.drawn]
+        return joined(drawn, [len(seat.words.tokens) for seat in seats])
 
     def learned(self, slot: int) -> dict[str, Tensor]:
         """A copy of what is kept of the slot's product."""
@@ -261,7 +302,7 @@ def slots_that_fit(base: TrainingBase, recipe: AdapterRecipe) -> int:
     fleet = Fleet(base, recipe, 1)
     fleet.stack.busy = [0]
     counted = torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved)
-    with memory_errors("one product's batch"), worn(fleet.layers, fleet.stack), counted:
+    with memory_errors("one product's batch"), fleet.wearing(), counted:
         base.predict(
             z, torch.zeros(samples, device=base.device), encode_prompts(base.readers, [""] * samples)
         )
@@ -297,7 +338,7 @@ def _optimiser(
 ) -> tuple[Optimizer, LRScheduler]:
     """AdamW over LoRA and token row, each at its own rate; the row without weight decay."""
     settings = {
-        LORA: {"lr": recipe.learning_rate},
+        LORA: {"lr": recipe.rate},
         TOKEN: {"lr": recipe.token_learning_rate, "weight_decay": 0.0},
     }
     optimiser = AdamW(

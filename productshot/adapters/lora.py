@@ -1,4 +1,4 @@
-"""The adapters room, its low-rank weights: K products' LoRA side by side, and the layers that wear them.
+"""The adapters room, what is learned: K products' LoRA side by side, and the layers that wear them.
 
 A layer W of the base answers sample i of slot k with W x_i + B_k A_k x_i (LoRA, Hu et al. 2022, equation 3). With
 the losses of the slots summed, the gradient of slot k's weights is that of training it alone: no term of another
@@ -134,6 +134,23 @@ def worn(layers: Mapping[str, Layer], stack: Stack, kept: bool = False) -> Itera
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def replaced(model: nn.Module, stack: Stack, kept: bool = False) -> Iterator[None]:
+    """Within it the model's parameters are the only slot's tensors of their names; backward adds to their gradients."""
+    base = {name: parameter.data for name, parameter in model.named_parameters()}
+    for name, parameter in model.named_parameters():
+        stacked = stack.tensors[name]
+        assert stacked.grad is not None
+        parameter.data = (stack.kept if kept else stack.tensors)[name].detach()[0]
+        parameter.requires_grad_(not kept).grad = stacked.grad[0]
+    try:
+        yield
+    finally:
+        for name, parameter in model.named_parameters():
+            parameter.data = base[name]
+            parameter.requires_grad_(False).grad = None
 
 
 def _add(

@@ -11,7 +11,7 @@ import torch
 from catalog_schemas import AdapterRecipe
 from productshot.adapters.base import TrainingBase
 from productshot.adapters.pictures import draw_pictures
-from productshot.adapters.sets import CLASS_PROMPT
+from productshot.adapters.sets import CLASS_PROMPTS
 from productshot.adapters.text import encode_prompts
 from productshot.errors import InputRefused
 from productshot.pixels import Pixels
@@ -21,7 +21,7 @@ AT_ONCE = 16
 
 @torch.no_grad()
 def make_class_images(base: TrainingBase, noun: str, recipe: AdapterRecipe) -> list[Pixels]:
-    """recipe.prior_images pictures, (side, side, 3), of "a photo of a <noun>"; picture i has seed i.
+    """recipe.prior_images pictures, (side, side, 3), of CLASS_PROMPTS in turn; picture i has seed i.
 
     They follow from the base model, the noun and their number alone, so all SKUs of a noun share them.
     """
@@ -29,9 +29,10 @@ def make_class_images(base: TrainingBase, noun: str, recipe: AdapterRecipe) -> l
         raise InputRefused(
             "class images", "have no noun", "one is needed", "name the SKU's class in the catalog"
         )
-    words = encode_prompts(base.readers, ["", CLASS_PROMPT.format(noun)])
+    words = encode_prompts(base.readers, ["", *(prompt.format(noun) for prompt in CLASS_PROMPTS)])
     pictures: list[Pixels] = []
     for first in range(0, recipe.prior_images, AT_ONCE):
         seeds = range(first, min(first + AT_ONCE, recipe.prior_images))
-        pictures += draw_pictures(base, words[:1], words[[1] * len(seeds)], seeds)
+        said = [1 + seed % len(CLASS_PROMPTS) for seed in seeds]
+        pictures += draw_pictures(base, words[:1], words[said], seeds)
     return pictures

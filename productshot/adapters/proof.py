@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from catalog_schemas import AdapterRecipe
-from productshot.adapters.lora import worn
 from productshot.adapters.pictures import draw_pictures
 from productshot.adapters.sets import LOOK_PROMPTS, TrainingSet
 from productshot.adapters.text import embed, encode_prompts
@@ -65,5 +64,5 @@ def draw_product(fleet: Fleet, slot: int) -> list[Pixels]:
     texts = embed(base.readers, fleet.token_ids(slot, prompts), fleet.token_rows(kept=True))
     free = encode_prompts(base.readers, [""])
     fleet.stack.busy = [slot]
-    with memory_errors("a look at an adapter"), worn(fleet.layers, fleet.stack, kept=True):
+    with memory_errors("a look at an adapter"), fleet.wearing(kept=True):
         return draw_pictures(base, free, texts, seeds)

@@ -23,10 +23,19 @@ PROMPTS: dict[Ground, str] = {
     "plain": "a photo of a {} on a plain background",
     "blurred": "a photo of a {} on a blurred background",
 }
-"""What is said of a sample; {} is "<token> <noun>"."""
+"""What is said of a sample, before its photo's own caption; {} is "<token> <noun>"."""
 
-CLASS_PROMPT = "a photo of a {}"
-"""What is said of a class image; {} is the noun alone."""
+CLASS_PROMPTS = (
+    "a photo of a {}",
+    "a photo of a blue {}",
+    "a photo of a {} on a wooden table",
+    "a photo of a green {} on a plain background",
+    "a photo of a white {}",
+    "a photo of a {} on a blurred background",
+    "a photo of a black {} on a sandy beach",
+    "a photo of a yellow {}",
+)
+"""What is said of the class images in turn; {} is the noun alone."""
 
 LOOK_PROMPTS = (
     "a photo of a {}",
@@ -64,6 +73,9 @@ class TrainingSet:
     flip: bool = False  # mirrored too; never for a product with writing or a left and a right
     class_images: tuple[Pixels, ...] = ()  # (h, w, 3); needed when the recipe's prior_weight is above 0
     held_out: tuple[TrainingPicture, ...] = ()  # never trained on; what is drawn is compared with them
+    captions: tuple[
+        str, ...
+    ] = ()  # what each picture shows beyond its product, as "seen from behind"; "" is nothing
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ class Sample:
 
     rgb: Pixels  # (side, side, 3)
     alpha: Pixels  # (side, side)
-    ground: Ground
+    prompt: str  # what is said of it; {} is "<token> <noun>"
 
 
 def make_samples(item: TrainingSet, side: int, seed: int) -> tuple[Sample, ...]:
@@ -83,10 +95,11 @@ def make_samples(item: TrainingSet, side: int, seed: int) -> tuple[Sample, ...]:
     without noun or pictures and on a picture of wrong shape or without a product.
     """
     check(item)
+    captions = item.captions or ("",) * len(item.pictures)
     samples = [
         sample
-        for index, picture in enumerate(item.pictures)
-        for sample in _samples_of(picture, side, np.random.default_rng([seed, index]))
+        for index, (picture, caption) in enumerate(zip(item.pictures, captions, strict=True))
+        for sample in _samples_of(picture, caption, side, np.random.default_rng([seed, index]))
     ]
     return tuple(samples + [_mirrored(sample) for sample in samples] if item.flip else samples)
 
@@ -144,19 +157,26 @@ def crop(pixels: Pixels, box: Box, mode: Literal["edge", "constant"]) -> Pixels:
     return np.pad(inside, [rows, columns, (0, 0)][: pixels.ndim], mode=mode)
 
 
-def _samples_of(picture: TrainingPicture, side: int, rng: np.random.Generator) -> Iterator[Sample]:
+def _samples_of(
+    picture: TrainingPicture, caption: str, side: int, rng: np.random.Generator
+) -> Iterator[Sample]:
     """The photo, then the cutout on each ground of PASTED."""
+
+    def said(ground: Ground) -> str:
+        return f"{PROMPTS[ground]}, {caption}" if caption else PROMPTS[ground]
+
     rgb, alpha = picture
     box, canvas = product_box(alpha), Size(side, side)
     square = square_around(box, PHOTO_MARGIN)
     seen = resize(crop(alpha, square, "constant"), canvas)
-    yield Sample(resize(crop(rgb, square, "edge"), canvas), seen, "photo")
+    yield Sample(resize(crop(rgb, square, "edge"), canvas), seen, said("photo"))
     rgba = np.dstack([rgb, alpha])
     for ground in PASTED:
         across, down = rng.uniform(-SHIFT, SHIFT, 2)
         square = square_around(box, rng.uniform(*PASTED_MARGINS), (across, down))
         cutout = resize(crop(rgba, square, "constant"), canvas)
-        yield Sample(paste(cutout, _ground(ground, side, rng), Box(0, 0, side, side)), cutout[..., 3], ground)
+        pasted = paste(cutout, _ground(ground, side, rng), Box(0, 0, side, side))
+        yield Sample(pasted, cutout[..., 3], said(ground))
 
 
 def _ground(ground: Ground, side: int, rng: np.random.Generator) -> Pixels:
@@ -168,5 +188,5 @@ def _ground(ground: Ground, side: int, rng: np.random.Generator) -> Pixels:
 
 def _mirrored(sample: Sample) -> Sample:
     return Sample(
-        np.ascontiguousarray(sample.rgb[:, ::-1]), np.ascontiguousarray(sample.alpha[:, ::-1]), sample.ground
+        np.ascontiguousarray(sample.rgb[:, ::-1]), np.ascontiguousarray(sample.alpha[:, ::-1]), sample.prompt
     )

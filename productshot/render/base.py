@@ -17,8 +17,8 @@ from productshot.pull import is_elsewhere, place_of
 if TYPE_CHECKING:
     import torch
 
-Kind = Literal["base", "controlnet"]
-INDEX = {"base": "model_index.json", "controlnet": "config.json"}
+Kind = Literal["base", "controlnet", "eyes"]
+INDEX = {"base": "model_index.json", "controlnet": "config.json", "eyes": "config.json"}
 """The file that a model directory of each kind must have."""
 DIGESTED = {".json", ".safetensors", ".txt"}
 """What of a model directory changes its output: configurations, weights, vocabularies."""
@@ -64,9 +64,9 @@ def model_digest(path: Path) -> str:
 def resolve_model(name: str, kind: Kind = "base") -> Path:
     """The directory of a model: "pocket" ships, one from elsewhere was pulled, else a path. ModelMissing: not there."""
     if name == "pocket":
-        from productshot.pocket.files import base_path, controlnet_path
+        from productshot.pocket.files import base_path, clip_path, controlnet_path
 
-        path = base_path() if kind == "base" else controlnet_path()
+        path = {"base": base_path, "controlnet": controlnet_path, "eyes": clip_path}[kind]()
     elif is_elsewhere(name):
         path = place_of(name)
         if not path.is_dir():
@@ -146,7 +146,7 @@ def _layout(path: Path, name: str) -> Any:
     if not layout.startswith("StableDiffusion") or "XL" in layout or layout.startswith("StableDiffusion3"):
         limit = "the Stable Diffusion 1/2 layout (StableDiffusion...Pipeline) is supported"
         raise ConfigInvalid(f"base model {name}", f"is a {layout}", limit, "give another directory")
-    with _quiet():
+    with quiet():
         scheduler = DDIMScheduler.from_pretrained(path / "scheduler", local_files_only=True)
     if scheduler.config.prediction_type not in PREDICTIONS:
         value = f"predicts {scheduler.config.prediction_type}"
@@ -163,7 +163,7 @@ def _load(path: Path, control_path: Path, device: torch.device) -> tuple[Any, An
 
     fast, full, how = best_dtype(device), torch.float32, {"use_safetensors": True, "local_files_only": True}
     try:
-        with _quiet():
+        with quiet():
             unet = UNet2DConditionModel.from_pretrained(path / "unet", torch_dtype=fast, **how)
             vae = AutoencoderKL.from_pretrained(path / "vae", torch_dtype=full, **how)
             controlnet = ControlNetModel.from_pretrained(control_path, torch_dtype=fast, **how)
@@ -179,7 +179,7 @@ def _load(path: Path, control_path: Path, device: torch.device) -> tuple[Any, An
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Loading without the libraries' progress bars and chatter; their settings are put back afterwards."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
@@ -201,6 +201,5 @@ def _quiet() -> Iterator[None]:
 
 def _remedy(kind: Kind) -> str:
     """What a person does when a model is not there."""
-    return (
-        f"give pocket, or the path, S3 prefix or pinned hub name of a diffusers {kind} with safetensors files"
-    )
+    made_by = "transformers image model" if kind == "eyes" else f"diffusers {kind}"
+    return f"give pocket, or the path, S3 prefix or pinned hub name of a {made_by} with safetensors files"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,7 +31,9 @@ WORN = "product"
 class AdapterWeights:
     """What an adapter's file holds."""
 
-    lora: Mapping[str, Tensor]  # diffusers names, as unet.....lora_A.weight; empty without LoRA
+    lora: Mapping[
+        str, Tensor
+    ]  # as unet.....lora_A.weight, or all of a UNet as unet.conv_in.weight; may be empty
     token_row: Tensor | None  # (1, width) the learned embedding of the token
 
 
@@ -98,12 +100,15 @@ def wearing(base: Base, subject: Subject) -> Iterator[Base]:
         yield base
         return
     dressed = base if adapter.token_row is None else with_token(base, subject.token, adapter.token_row)
-    try:
-        if adapter.lora:
+    with ExitStack() as undo:
+        if any(".lora_" in name for name in adapter.lora):
+            undo.callback(base.unet.unload_lora)
             _load_lora(base, subject, adapter.lora)
+        elif adapter.lora:
+            own = {name: weight.clone() for name, weight in base.unet.state_dict().items()}
+            undo.callback(base.unet.load_state_dict, own)
+            _load_unet(base, subject, adapter.lora)
         yield dressed
-    finally:
-        base.unet.unload_lora()
 
 
 def with_token(base: Base, token: str, row: Tensor) -> Base:
@@ -132,6 +137,24 @@ def with_token(base: Base, token: str, row: Tensor) -> Base:
     return replace(base, tokenizer=tokenizer, text_encoder=encoder)
 
 
+def _load_unet(base: Base, subject: Subject, weights: Mapping[str, Tensor]) -> None:
+    """Put all weights of a UNet in the place of the base's."""
+    own = base.unet.state_dict()
+    given = {name.removeprefix("unet."): weight for name, weight in weights.items()}
+    for name in given.keys() | own.keys():
+        weight, shape = given.get(name, torch.empty(0)), tuple(own[name].shape) if name in own else ()
+        if weight.shape != shape:
+            raise _misfit(base, subject, f"unet.{name}", weight, shape)
+    base.unet.load_state_dict(given)
+
+
+def _misfit(base: Base, subject: Subject, name: str, weight: Tensor, shape: tuple[int, ...]) -> InputRefused:
+    """The refusal of a weight that this base model has no place for."""
+    value = f"has {name} of shape {tuple(weight.shape)}"
+    limit = f"base model {base.digest[:12]} has {shape or 'nothing'} there"
+    return InputRefused(f"adapter of {subject.noun}", value, limit, "train it again for this base")
+
+
 def _load_lora(base: Base, subject: Subject, lora: Mapping[str, Tensor]) -> None:
     """Put the LoRA into the base's UNet by diffusers' own loader."""
     shapes = {name: weight.shape for name, weight in base.unet.named_parameters()}
@@ -145,9 +168,7 @@ def _load_lora(base: Base, subject: Subject, lora: Mapping[str, Tensor]) -> None
             axis = 1 if half.startswith("A") else 0
             fits = fits and weight.shape[axis] == shape[axis]
         if not fits:
-            value = f"has {name} of shape {tuple(weight.shape)}"
-            limit = f"base model {base.digest[:12]} has {tuple(shape) or 'nothing'} there"
-            raise InputRefused(f"adapter of {subject.noun}", value, limit, "train it again for this base")
+            raise _misfit(base, subject, name, weight, tuple(shape))
     full = {name: weight.float() for name, weight in lora.items()}
     StableDiffusionLoraLoaderMixin.load_lora_into_unet(full, None, base.unet, adapter_name=WORN)
     base.unet.requires_grad_(False).eval()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import numpy as np
 
 from catalog_schemas import AdapterRecipe, PhotoRecipe, Sku
-from productshot.adapters.sets import SOLID, TrainingSet
+from productshot.adapters.sets import CLASS_PROMPTS, SOLID, TrainingSet
 from productshot.errors import InputRefused
 from productshot.geometry import Size, fit_inside
 from productshot.keys import digest_json
@@ -39,9 +39,15 @@ def adapter_task(sku: Sku, cutouts: Sequence[Cutout], recipe: AdapterRecipe, mod
     written = recipe.model_dump(mode="json", exclude={"base"})
     eyes = {"model": models.cutout_digest, "tower": models.eyes_digest} if recipe.look_every else {}
     of_sku = {"base": models.training_digest, "noun": sku.noun, "flip": sku.flip}
-    return Task(
-        sku.sku, "adapters", tuple(cutout.digest for cutout in cutouts), {**written, **of_sku, **eyes}
-    )
+    said = captions_of(cutouts)
+    of_photos = {"captions": said} if any(said) else {}
+    inputs = tuple(cutout.digest for cutout in cutouts)
+    return Task(sku.sku, "adapters", inputs, {**written, **of_sku, **of_photos, **eyes})
+
+
+def captions_of(cutouts: Sequence[Cutout]) -> tuple[str, ...]:
+    """What is said of each cutout's photo beyond its product: its view, where the catalog names one."""
+    return tuple(f"{cutout.photo.view} view" if cutout.photo.view else "" for cutout in cutouts)
 
 
 def train_skus(
@@ -167,6 +173,7 @@ def _training_set(
         noun=sku.noun,
         pictures=tuple(pictures[: len(pictures) - aside]),
         held_out=tuple(pictures[len(pictures) - aside :]),
+        captions=captions_of(cutouts[: len(pictures) - aside]),
         flip=sku.flip,
         class_images=_class_images(sku.noun, recipe, ledger.store, models),
     )
@@ -192,7 +199,12 @@ def _class_images(noun: str, recipe: AdapterRecipe, store: Store, models: Models
 
     if recipe.prior_weight == 0 or recipe.method == "textual-inversion":
         return ()
-    made_of = {"base": models.training_digest, "noun": noun, "count": recipe.prior_images}
+    made_of = {
+        "base": models.training_digest,
+        "noun": noun,
+        "count": recipe.prior_images,
+        "prompts": CLASS_PROMPTS,
+    }
     folder = f"class-images/{digest_json(made_of)}"
     keys = [f"{folder}/{i}.png" for i in range(recipe.prior_images)]
     if store.head(keys[-1]) is None:  # written last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -279,13 +280,21 @@ def test_an_outpainting_target_off_the_grid_is_refused(base: Base, recipe: Rende
         outpaint(base, old, Size(SIDE, 90), Brief("a mug", "", 1, recipe))
 
 
-def test_an_adapter_changes_the_picture_and_leaves_the_base_clean(base: Base, recipe: RenderRecipe) -> None:
+def a_whole_unet(base: Base) -> AdapterWeights:
+    """All of the UNet's weights, each larger by a hundredth, and no token."""
+    return AdapterWeights(
+        {f"unet.{name}": weight * 1.01 for name, weight in base.unet.state_dict().items()}, None
+    )
+
+
+@pytest.mark.parametrize("made", [an_adapter, a_whole_unet])
+def test_an_adapter_changes_the_picture_and_leaves_the_base_clean(
+    base: Base, recipe: RenderRecipe, made: Callable[[Base], AdapterWeights]
+) -> None:
     """Every weight name and value of the base is the same afterwards."""
     before = weights_of(base)
     plain = draw_product(base, a_scene(), Subject("mug", "sks", None, a_cutout()), SQUARE, 1, recipe)
-    worn = draw_product(
-        base, a_scene(), Subject("mug", "sks", an_adapter(base), a_cutout()), SQUARE, 1, recipe
-    )
+    worn = draw_product(base, a_scene(), Subject("mug", "sks", made(base), a_cutout()), SQUARE, 1, recipe)
     after = weights_of(base)
     assert (plain.rgb != worn.rgb).any() and worn.product is None
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
@@ -299,10 +308,11 @@ def test_an_error_while_an_adapter_is_worn_leaves_the_base_clean(base: Base) -> 
     assert weights_of(base).keys() == before.keys()
 
 
-def test_an_adapter_of_another_base_is_refused(base: Base) -> None:
+@pytest.mark.parametrize("made", [a_lora, lambda base: a_whole_unet(base).lora], ids=["lora", "unet"])
+def test_an_adapter_of_another_base_is_refused(base: Base, made: Callable[[Base], dict[str, Tensor]]) -> None:
     """Its weights do not fit; the message names the noun and the base, and the base stays clean."""
     before = weights_of(base)
-    lora = {name: torch.zeros(3, 3) for name in a_lora(base)}
+    lora = {name: torch.zeros(3, 3) for name in made(base)}
     subject = Subject("mug", "sks", AdapterWeights(lora, None), a_cutout())
     with (
         pytest.raises(InputRefused, match=r"adapter of mug has .* of shape \(3, 3\); base model .* has \("),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from productshot.adapters.sets import (
     PASTED,
+    PROMPTS,
     TrainingPicture,
     TrainingSet,
     crop,
@@ -41,9 +43,17 @@ def a_set(*pictures: TrainingPicture, noun: str = "mug", flip: bool = False) -> 
 def test_each_picture_gives_its_photo_and_its_cutout_on_every_ground() -> None:
     """Two pictures give two groups of samples in a fixed order, all square at the asked size."""
     samples = make_samples(a_set(a_picture(), a_picture(90)), 64, seed=0)
-    assert [sample.ground for sample in samples] == ["photo", *PASTED] * 2
+    assert [sample.prompt for sample in samples] == [PROMPTS[ground] for ground in ("photo", *PASTED)] * 2
     assert {sample.rgb.shape for sample in samples} == {(64, 64, 3)}
     assert {sample.alpha.shape for sample in samples} == {(64, 64)}
+
+
+def test_a_caption_is_said_of_its_photo_only() -> None:
+    """All samples of the second picture say what its photo shows; those of the first say nothing more."""
+    item = replace(a_set(a_picture(), a_picture(90)), captions=("", "back view"))
+    said = [sample.prompt for sample in make_samples(item, 64, seed=0)]
+    plain = [PROMPTS[ground] for ground in ("photo", *PASTED)]
+    assert said == [*plain, *(f"{prompt}, back view" for prompt in plain)]
 
 
 def test_alpha_lies_on_the_product_in_every_sample() -> None:
