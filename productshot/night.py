@@ -196,9 +196,8 @@ class Night:
         return any(scene.lane in LANES_WITH_ADAPTER for scene in one.scenes.values())
 
     def for_training(self, one: SkuNight) -> list[Cutout]:
-        """Confident cutouts; where none is, all of them: the pictures go to a person anyway."""
-        limit = self.catalog.recipes.cutouts.min_confidence
-        return [cutout for cutout in one.cutouts if cutout.confidence >= limit] or one.cutouts
+        """The cutouts that the SKU's adapter learns from."""
+        return worth_learning(one.cutouts, self.catalog.recipes.cutouts.min_confidence)
 
     def render_jobs(self, one: SkuNight) -> list[RenderJob]:
         """The pictures of a SKU: every scene with the cutout that serves it, a packshot per view that slots ask."""

@@ -39,7 +39,7 @@ from productshot.adapters.lora import (
 from productshot.adapters.losses import masked_error
 from productshot.adapters.proof import Fidelity, best_of, is_due, is_enough, look
 from productshot.adapters.sets import CLASS_PROMPTS, TrainingSet, make_samples
-from productshot.adapters.text import Words, embed, encode_prompts, first_row, prompt_ids
+from productshot.adapters.text import Reader, Words, embed, encode_prompts, first_row, fits, prompt_ids
 from productshot.errors import InputRefused
 from productshot.keys import digest_json
 from productshot.pixels import Pixels
@@ -126,6 +126,7 @@ class Fleet:
         parameters = self.stack.parameters(slot)
         optimiser, rate = _optimiser(parameters, recipe)
         prompts = [prompt.format(f"{recipe.token} {item.noun}") for prompt in table]
+        check_length(base.readers, item, prompts)
         with torch.no_grad():
             words = encode_prompts(
                 base.readers, [*prompts, *(prompt.format(item.noun) for prompt in CLASS_PROMPTS)]
@@ -284,6 +285,20 @@ class Fleet:
             base=self.base.digest,
             recipe=digest_json(self.recipe.model_dump(mode="json", exclude={"base"})),
         )
+
+
+def check_length(readers: Sequence[Reader], item: TrainingSet, prompts: Sequence[str]) -> None:
+    """InputRefused where a text encoder cannot read a prompt to its end, because it knows the noun in pieces only."""
+    for reader in readers:
+        long = next((prompt for prompt in prompts if not fits(reader.tokenizer, prompt)), None)
+        if long:
+            pieces = len(reader.tokenizer(item.noun, add_special_tokens=False).input_ids)
+            raise InputRefused(
+                f"SKU {item.sku}, noun {item.noun!r},",
+                f"is {pieces} tokens to the base model",
+                f"{reader.tokenizer.model_max_length} must hold {long!r}",
+                "name its class by a common word, or shorten the photo's view",
+            )
 
 
 def slots_that_fit(base: TrainingBase, recipe: AdapterRecipe) -> int:

@@ -108,6 +108,12 @@ def prompt_ids(tokenizer: CLIPTokenizer, prompt: str, learned: str | None, learn
     return ids + [tokenizer.pad_token_id] * (length - len(ids))
 
 
+def fits(tokenizer: CLIPTokenizer, prompt: str) -> bool:
+    """Whether the encoder reads the prompt to its end, between its start and end tokens."""
+    pieces = tokenizer(prompt, add_special_tokens=False).input_ids
+    return len(pieces) <= int(tokenizer.model_max_length) - 2
+
+
 def first_row(reader: Reader, token: str, noun: str) -> Tensor:
     """The (1, width) row a token starts from: its own if it is a single token, else the mean of the noun's."""
     own = reader.tokenizer(token, add_special_tokens=False).input_ids

@@ -136,6 +136,15 @@ def _kept(
     )
 
 
+def worth_learning(cutouts: Sequence[Cutout], min_confidence: float) -> list[Cutout]:
+    """Confident cutouts, each photo once; where none is confident, all: the pictures go to a person anyway.
+
+    The same photo twice would count double, and one of the two could be held out to judge the other.
+    """
+    once = list({cutout.photo.digest: cutout for cutout in reversed(cutouts)}.values())[::-1]
+    return [cutout for cutout in once if cutout.confidence >= min_confidence] or once
+
+
 def held_out(cutouts: Sequence[Cutout], recipe: AdapterRecipe) -> Sequence[Cutout]:
     """The cutout kept aside to compare with, the last; none where nobody looks, or of fewer than LEAST_TO_SPARE_ONE."""
     return cutouts[-1:] if recipe.look_every and len(cutouts) >= LEAST_TO_SPARE_ONE else ()

@@ -119,6 +119,16 @@ def test_loss_that_is_not_finite_is_a_refusal(base: TrainingBase) -> None:
     assert str(outcome) == told
 
 
+def test_noun_that_fills_the_prompt_is_refused(base: TrainingBase) -> None:
+    """A noun that the tokenizer knows in single letters pushes the end of the prompt out; the neighbour trains."""
+    refused, trained = train_adapters([a_set(noun="q" * 30), a_set("b")], a_recipe(), base, silent)
+    assert str(refused) == (
+        f"SKU mug-1, noun '{'q' * 30}', is 30 tokens to the base model; 32 must hold "
+        f"'a photo of a sks {'q' * 30}'; name its class by a common word, or shorten the photo's view"
+    )
+    assert isinstance(trained, TrainedAdapter)
+
+
 def test_prior_without_class_images_is_refused(base: TrainingBase) -> None:
     """The recipe asks for prior preservation, so its pictures are not silently left out."""
     (outcome,) = train_adapters([replace(a_set(), class_images=())], a_recipe(), base, silent)

@@ -8,6 +8,7 @@ import pytest
 
 from productshot.geometry import Box, Size
 from productshot.records import Cutout, Photo
+from productshot.stages.adapters import worth_learning
 from productshot.stages.cutouts import choose_cutout
 
 
@@ -53,6 +54,14 @@ def test_the_better_cutout_is_chosen(worse: dict[str, Any], better: dict[str, An
     """In either order."""
     pair = [a_cutout("a", **worse), a_cutout("b", **better)]
     assert choose_cutout(pair, None, 0.5) == choose_cutout(pair[::-1], None, 0.5) == pair[1]
+
+
+def test_a_photo_is_learned_once() -> None:
+    """Of the same bytes under two names the first counts; unsure cutouts count where no other is."""
+    front, back, unsure = a_cutout("a"), a_cutout("b"), a_cutout("c", confidence=0.3)
+    copy = front.model_copy(update={"photo": front.photo.model_copy(update={"key": "photos/mug/copy.jpg"})})
+    assert worth_learning([front, back, copy, unsure], 0.5) == [front, back]
+    assert worth_learning([unsure, unsure], 0.5) == [unsure]
 
 
 def test_a_view_is_not_replaced_by_another() -> None:
