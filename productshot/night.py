@@ -197,6 +197,8 @@ class Night:
 
     def for_training(self, one: SkuNight) -> list[Cutout]:
         """The cutouts that the SKU's adapter learns from."""
+        from productshot.stages.adapters import worth_learning
+
         return worth_learning(one.cutouts, self.catalog.recipes.cutouts.min_confidence)
 
     def render_jobs(self, one: SkuNight) -> list[RenderJob]:

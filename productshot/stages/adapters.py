@@ -141,8 +141,10 @@ def worth_learning(cutouts: Sequence[Cutout], min_confidence: float) -> list[Cut
 
     The same photo twice would count double, and one of the two could be held out to judge the other.
     """
-    once = list({cutout.photo.digest: cutout for cutout in reversed(cutouts)}.values())[::-1]
-    return [cutout for cutout in once if cutout.confidence >= min_confidence] or once
+    once: dict[str, Cutout] = {}
+    for cutout in cutouts:
+        once.setdefault(cutout.photo.digest, cutout)
+    return [cutout for cutout in once.values() if cutout.confidence >= min_confidence] or list(once.values())
 
 
 def held_out(cutouts: Sequence[Cutout], recipe: AdapterRecipe) -> Sequence[Cutout]:
