@@ -1,10 +1,13 @@
 """Speed of adapter training as ratios: ours beside diffusers' train_dreambooth_lora.py, in turns on one machine.
 
     python -m benchmarks.adapters --peer train_dreambooth_lora.py       ratios, JSON on stdout and in out/adapters
+    python -m benchmarks.adapters --shape sdxl                          a GPU: 1, 2, 4, ... SKUs side by side
 
 The peer is given by path (it needs torchvision) and is run as its authors run it. Both train the same LoRA (rank 4
 on to_q, to_k, to_v, to_out.0) on the same base, photos and threads, at batch 1. Its rate is read from its own
 progress line, without start-up; `finished` counts everything, from starting the process to the saved file.
+With --shape a base model of SD1.5's or SDXL's size with random weights is trained on the device there is: SKU-steps/s
+and memory for each number of SKUs, and the share of the chip's dense bfloat16 peak that the counted products reach.
 """
 
 from __future__ import annotations
@@ -17,17 +20,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.shapes import UNETS, random_base
 from catalog_schemas import AdapterRecipe
 from productshot.adapters import TrainedAdapter, TrainingSet, join, open_training_base, train_adapters
 from productshot.adapters.fleet import Fleet
+from productshot.errors import OutOfMemory
 from productshot.pocket.files import base_path
 from productshot.pocket.instances import views_of
 from productshot.progress import silent
@@ -35,6 +41,8 @@ from productshot.progress import silent
 SEED = 91_000_000
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 WARM_STEPS = 3
+PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
+"""Dense bfloat16 products a second by the vendor's data sheets; the first name found in the device's counts."""
 TOLD = re.compile(r"(\d+)/\d+ \[")
 
 
@@ -67,6 +75,42 @@ def ours(slots: int, dtype: torch.dtype, steps: int) -> float:
     for _ in range(steps):
         fleet.step(silent)
     return slots * steps / (time.perf_counter() - began)
+
+
+def sweep(shape: str, slots: Sequence[int], steps: int) -> list[dict[str, object]]:
+    """A row for each number of SKUs trained side by side on a base of that shape; ends where memory does."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    base, recipe, rows = random_base(shape, device), a_recipe(steps + WARM_STEPS + 2), []
+    for count in slots:
+        fleet = Fleet(base, recipe, count)
+        for slot in range(count):
+            fleet.seat(slot, a_set(slot))
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        try:
+            for _ in range(WARM_STEPS):
+                fleet.step(silent)
+            with FlopCounterMode(display=False) as counted:
+                fleet.step(silent)
+        except OutOfMemory as error:
+            rows.append({"slots": count, "refused": str(error)})
+            break
+        took = seconds(lambda: [fleet.step(silent) for _ in range(steps)])  # noqa: B023
+        name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+        peak = next((flops for part, flops in PEAKS.items() if part in name), None)
+        rate = counted.get_total_flops() * steps / took
+        rows.append(
+            {
+                "slots": count,
+                "device": name,
+                "sku_steps_per_s": round(count * steps / took, 3),
+                "gib": round(torch.cuda.max_memory_allocated() / 2**30, 2) if device.type == "cuda" else None,
+                "tflops": round(rate / 1e12, 2),
+                "share_of_peak": round(rate / peak, 3) if peak else None,
+            }
+        )
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    return rows
 
 
 def finish(count: int, steps: int, out: Path) -> None:
@@ -164,7 +208,12 @@ def main() -> None:
     parser.add_argument("--ours", type=int, help="only the SKU-steps/s of a fleet of so many slots")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--finish", type=int, help="only train and save so many SKUs, 100 steps each")
+    parser.add_argument("--shape", choices=tuple(UNETS), help="sweep over SKUs on a base of this size")
+    parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     asked = parser.parse_args()
+    if asked.shape:
+        print(json.dumps({asked.shape: sweep(asked.shape, asked.slots, steps=20)}))
+        return
     if asked.ours:
         print(ours(asked.ours, getattr(torch, asked.dtype), steps=max(6, 40 // asked.ours)))
         return
@@ -174,7 +223,7 @@ def main() -> None:
             print(asked.finish)
             return
         if asked.peer is None:
-            parser.error("--peer, --ours or --finish is needed")
+            parser.error("--peer, --shape, --ours or --finish is needed")
         for number, (rgb, _) in enumerate(a_set(0).pictures):
             Image.fromarray(rgb).save(Path(folder) / f"{number}.png")
         figures = ratios(asked.peer, Path(folder), asked.rounds)
