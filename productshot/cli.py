@@ -410,14 +410,38 @@ def reject(
     _decide("reject", render, store, reviewer, reason, as_json)
 
 
-def _decide(decision: str, render: str, store: str, reviewer: str, reason: str, as_json: bool) -> None:
+@review_app.command()
+def redo(
+    render: RenderName, store: StoreUrl, reviewer: Reviewer, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Reject a painted picture, waiting or not; the next night paints it again with another seed."""
+    _decide("redo", render, store, reviewer, reason, as_json)
+
+
+@review_app.command()
+def vary(
+    render: RenderName,
+    store: StoreUrl,
+    reviewer: Reviewer,
+    reason: Reason = "",
+    count: Annotated[int, typer.Option(min=1, max=8, help="how many more pictures")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for more pictures like a painted one, with other seeds; the next night paints them beside it."""
+    _decide("vary", render, store, reviewer, reason, as_json, count)
+
+
+def _decide(
+    decision: str, render: str, store: str, reviewer: str, reason: str, as_json: bool, count: int = 1
+) -> None:
     from catalog_schemas import ReviewDecision
-    from productshot.review import decide, find_pending
+    from productshot.review import decide, find_painted, find_pending
     from productshot.run import utc_now
     from productshot.store import open_store
 
     opened = open_store(store)
-    entry = find_pending(opened, render)
+    find = find_painted if decision in ("redo", "vary") else find_pending
+    entry = find(opened, render)
     said = ReviewDecision.model_validate(
         {
             "sku": entry["sku"],
@@ -425,6 +449,7 @@ def _decide(decision: str, render: str, store: str, reviewer: str, reason: str, 
             "decision": decision,
             "reviewer": reviewer,
             "reason": reason,
+            "count": count,
         }
     )
     key = decide(opened, said, utc_now())

@@ -15,7 +15,7 @@ import json
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import zstandard
@@ -45,6 +45,9 @@ RECORD_TYPES: dict[str, type[Record]] = {
 
 NAMES_OF_PHOTOS = {"key", "role", "view", "photo"}
 """Recipe fields that follow the shop's file names, not a recipe that a person set."""
+
+NAMES_OF_PICTURES = ("scene", "lane", "seed", "channel", "slot", "number")
+"""Recipe fields that say which picture is made, not how."""
 
 log = logging.getLogger(__name__)
 
@@ -90,16 +93,20 @@ class Ledger:
         return _outcome(task.stage, self._markers[name])
 
     def cause(self, task: Task) -> str:
-        """Why this task is work, from the markers at hand: "new", "photos changed" or "recipe changed: <fields>"."""
+        """Why this task is work, from the markers at hand: "new", "photos changed" or "recipe changed: <fields>".
+
+        "new picture" is one that was not asked for before: of another scene, seed or slot, in a review perhaps.
+        """
         stage = f"work/{task.sku}/{task.stage}/"
         others = [marker for name, marker in self._markers.items() if name.startswith(stage)]
-        for marker in others:
-            if tuple(marker["parents"]) == task.parents:
+        siblings = [marker for marker in others if tuple(marker["parents"]) == task.parents]
+        for marker in siblings:
+            if names_of(marker["recipe"]) == names_of(task.recipe):
                 fields = sorted(set(differing(marker["recipe"], task.recipe)) - NAMES_OF_PHOTOS)
                 if marker["format"] != STAGE_FORMATS[task.stage]:
                     fields.append("format of the stage")
                 return f"recipe changed: {', '.join(fields)}" if fields else "photos changed"
-        return "photos changed" if others else "new"
+        return "new picture" if siblings else "photos changed" if others else "new"
 
     def once(self, task: Task, make: Callable[[], Record]) -> Record | Refusal:
         """The task's outcome: adopted when it is done, else made now and marked done (`make_now`)."""
@@ -242,6 +249,12 @@ class Ledger:
             if self._loaded.get(shard) != data:
                 self.store.put(f"state/{shard}.jsonl.zst", data, "application/zstd")
                 self._loaded[shard] = data
+
+
+def names_of(recipe: Mapping[str, Any]) -> list[Any]:
+    """Which of the pictures that can be made of the same parents is meant."""
+    values = [recipe.get(field) for field in NAMES_OF_PICTURES]
+    return [value["name"] if isinstance(value, Mapping) else value for value in values]
 
 
 def differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from catalog_schemas import Catalog, Channel, ReviewDecision, Scene, Sku
+from catalog_schemas import Catalog, Channel, Scene, Sku
 from productshot.catalog import channels_of, noun_missing, scenes_of
 from productshot.errors import InputRefused
 from productshot.ledger import Ledger
@@ -18,12 +18,12 @@ from productshot.models import Models
 from productshot.photos import Decoder, sku_problem
 from productshot.progress import ReportProgress
 from productshot.records import Adapter, Asset, Cutout, Photo, Refusal, Render
-from productshot.review import decisions_of, with_decision
+from productshot.review import Said, decisions_of, with_decision
 from productshot.stages.assets import AssetJob, make_assets, publish
 from productshot.stages.cutouts import choose_cutout, cut_out_photos
 from productshot.stages.gates import Judged, judge_render, judge_size, measure_renders
 from productshot.stages.photos import find_photos, measure_photos, product_photos
-from productshot.stages.renders import RenderJob, fallback_of, jobs_of, render_jobs
+from productshot.stages.renders import RenderJob, fallback_of, jobs_of, render_jobs, with_more
 from productshot.store import Store
 
 LANES_WITH_ADAPTER = ("draw",)
@@ -73,7 +73,7 @@ class Night:
         settings = catalog.night
         self.decoder = Decoder(seconds=settings.decode_seconds, memory_mb=settings.decode_memory_mb)
         wanted = [sku for sku in catalog.skus if only is None or sku.sku in only]
-        self._said: dict[str, dict[str, ReviewDecision]] = {}
+        self._said: dict[str, Said] = {}
         self.skus = {sku.sku: SkuNight(sku, self._scenes_of(sku)) for sku in wanted}
 
     def __enter__(self) -> Night:
@@ -155,7 +155,7 @@ class Night:
         again = [fallback_of(job, self._channels()) for job in missed(jobs, judged)]
         for job in again:
             self.skus[job.sku.sku].fallbacks.append(job.scene.name)
-        self._paint(again)
+        self._paint([more for job in again for more in self._with_more(job.sku.sku, [job])])
         self.ledger.save_state()
 
     def assets(self) -> None:
@@ -215,7 +215,11 @@ class Night:
                     self._refuse(one, "renders", missing)
                 else:
                     jobs += jobs_of(one.sku, scene, cutout, one.adapter, self._channels(), tries)
-        return jobs
+        return self._with_more(one.sku.sku, jobs)
+
+    def _with_more(self, sku: str, jobs: Sequence[RenderJob]) -> list[RenderJob]:
+        """The jobs of a SKU and what people asked for beside them."""
+        return with_more(jobs, self._decisions(sku), self.catalog.recipes.renders, self.models)
 
     def _views(self, lane: str) -> list[str | None]:
         """The views that a lane's slots ask for; scenes are painted around the largest sharp photo alone."""
@@ -246,7 +250,7 @@ class Night:
             pictures.append(picture)
         return pictures
 
-    def _decisions(self, sku: str) -> dict[str, ReviewDecision]:
+    def _decisions(self, sku: str) -> Said:
         """What people said of a SKU's pictures, read once a night."""
         if sku not in self._said:
             self._said[sku] = decisions_of(self.ledger.store, sku)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,9 +18,19 @@ from productshot.records import Render, Verdict
 from productshot.store import Store
 
 
-def decisions_of(store: Store, sku: str) -> dict[str, ReviewDecision]:
-    """Render key -> the decision that counts today."""
-    said: dict[str, ReviewDecision] = {}
+@dataclass
+class Said:
+    """What people said of a SKU's pictures, by render key."""
+
+    last: dict[str, ReviewDecision] = field(
+        default_factory=dict
+    )  # the approval, rejection or redo that counts today
+    more: dict[str, int] = field(default_factory=dict)  # how many more like it were asked for
+
+
+def decisions_of(store: Store, sku: str) -> Said:
+    """All that was said of a SKU's pictures. InputRefused: an object among the decisions is none."""
+    said = Said()
     for listed in store.list(f"review/{sku}/"):  # sorted: <render>/<utc>-<id>.json
         try:
             decision = ReviewDecision.model_validate_json(store.get(listed.key))
@@ -29,19 +41,23 @@ def decisions_of(store: Store, sku: str) -> dict[str, ReviewDecision]:
                 "",
                 "mend or delete it; decide again with `productshot review`",
             ) from error
-        said[decision.render] = decision
+        if decision.decision == "vary":
+            said.more[decision.render] = max(decision.count, said.more.get(decision.render, 0))
+        else:
+            said.last[decision.render] = decision
     return said
 
 
-def with_decision(render: Render, verdict: Verdict, decisions: dict[str, ReviewDecision]) -> Verdict:
+def with_decision(render: Render, verdict: Verdict, said: Said) -> Verdict:
     """The verdict after a person's word: an approval lifts `person` only; what a gate refused stays refused."""
-    decision = decisions.get(render.key)
+    decision = said.last.get(render.key)
     if decision is None or verdict.status == "refused":
         return verdict
     if decision.decision == "approve":
         return Verdict(status="accepted", gate="review", value=f"approved by {decision.reviewer}")
     reason = decision.reason or "no reason given"
-    return Verdict(status="refused", gate="review", value=f"rejected by {decision.reviewer}: {reason}")
+    word = "sent back" if decision.decision == "redo" else "rejected"
+    return Verdict(status="refused", gate="review", value=f"{word} by {decision.reviewer}: {reason}")
 
 
 def decide(store: Store, decision: ReviewDecision, now: datetime) -> str:
@@ -71,15 +87,31 @@ def pending(store: Store) -> list[dict[str, Any]]:
     waiting = []
     for sku in report["skus"]:
         entries = [entry for entry in sku["pictures"] if entry["verdict"]["status"] == "person"]
-        known = decisions_of(store, sku["sku"]) if entries else {}
+        known = decisions_of(store, sku["sku"]).last if entries else {}
         waiting += [{**entry, "sku": sku["sku"]} for entry in entries if entry["render"] not in known]
     return waiting
 
 
 def find_pending(store: Store, name: str) -> dict[str, Any]:
     """The one waiting picture that a name means: a render's key, or the first digits of it."""
-    found = [entry for entry in pending(store) if entry["render"].startswith(name)]
+    return _the_one(pending(store), name, "waiting picture", "see `productshot review list`")
+
+
+def find_painted(store: Store, name: str) -> dict[str, Any]:
+    """The one painted picture of the last night, waiting or not, that a name means. ConfigInvalid: none, or several."""
+    report = last_report(store)
+    pictures = [
+        {**entry, "sku": sku["sku"]} for sku in (report or {"skus": []})["skus"] for entry in sku["pictures"]
+    ]
+    painted = [entry for entry in pictures if entry["lane"] != "packshot"]
+    return _the_one(
+        painted, name, "painted picture of the last night", "see the night's report; packshots have no seed"
+    )
+
+
+def _the_one(entries: Sequence[dict[str, Any]], name: str, kind: str, remedy: str) -> dict[str, Any]:
+    found = [entry for entry in entries if entry["render"].startswith(name)]
     if len(found) == 1:
         return found[0]
-    how_many = "no waiting picture" if not found else f"{len(found)} waiting pictures"
-    raise ConfigInvalid(f"render {name!r}", f"means {how_many}", "", "see `productshot review list`")
+    how_many = f"no {kind}" if not found else f"{len(found)} of them: {kind}"
+    raise ConfigInvalid(f"render {name!r}", f"means {how_many}", "", remedy)

@@ -13,6 +13,10 @@ from productshot.models import Models
 from productshot.pixels import Pixels, from_png, png_bytes, size_of
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Adapter, Cutout, Refusal, Render
+from productshot.review import Said
+
+LIKE_IT = 16
+"""Variant v of a scene (of which there are at most so many) has 16 (v + 1) + i as the i-th variation of it."""
 
 
 class RenderJob(NamedTuple):
@@ -49,6 +53,30 @@ def jobs_of(
         for variant in range(scene.variants)
         for attempt in attempts
     ]
+
+
+def with_more(jobs: Sequence[RenderJob], said: Said, recipe: RenderRecipe, models: Models) -> list[RenderJob]:
+    """The jobs, and behind each what people asked of its picture: again with another seed, or more like it.
+
+    What was asked of those pictures follows in the same way. A packshot has no seed and stays alone.
+    """
+    found: list[RenderJob] = []
+    waiting = list(reversed(jobs))
+    while waiting:
+        job = waiting.pop()
+        found.append(job)
+        if job.lane == "packshot" or not (said.last or said.more):
+            continue
+        key = render_task(job, recipe, models).key
+        asked = [
+            job._replace(variant=LIKE_IT * (job.variant + 1) + index, attempt=0)
+            for index in range(said.more.get(key, 0))
+        ]
+        decision = said.last.get(key)
+        if decision is not None and decision.decision == "redo":
+            asked.insert(0, job._replace(attempt=job.attempt + recipe.tries))
+        waiting += reversed(asked)
+    return found
 
 
 def fallback_of(job: RenderJob, channels: Sequence[Channel]) -> RenderJob:

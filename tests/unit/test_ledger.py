@@ -133,6 +133,8 @@ def test_the_cause_of_work_is_named(tmp_path: Path) -> None:
     ledger.once(TASK, measured)
     assert ledger.cause(TASK._replace(parents=("other",))) == "photos changed"
     assert ledger.cause(TASK._replace(recipe={"model": "n"})) == "recipe changed: model"
+    assert ledger.cause(TASK._replace(recipe={**TASK.recipe, "seed": 2})) == "new picture"
+    assert ledger.cause(TASK._replace(recipe={**TASK.recipe, "scene": {"name": "beach"}})) == "new picture"
 
 
 def test_outputs_made_together_took_the_same_time(tmp_path: Path) -> None:

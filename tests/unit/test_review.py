@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from catalog_schemas import ReviewDecision
+from catalog_schemas import Recipes, ReviewDecision, Scene, Sku
 from productshot.catalog import load_catalog
 from productshot.errors import ConfigInvalid
 from productshot.folder import FolderStore
+from productshot.models import Models
 from productshot.progress import silent
 from productshot.report import Written
-from productshot.review import decide, decisions_of, find_pending, pending
+from productshot.review import Said, decide, decisions_of, find_painted, find_pending, pending
 from productshot.run import run_night
+from productshot.stages.renders import RenderJob, render_task, with_more
 from productshot.store import Store
 from tests.conftest import write_catalog
+from tests.unit.test_choose_cutout import a_cutout
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -66,7 +70,7 @@ def test_the_last_decision_wins_and_all_are_kept(root: Path, store: Store) -> No
     night(root)
     first = said(store, "approve")
     decide(store, first.model_copy(update={"decision": "reject"}), NOON.replace(minute=5))
-    assert decisions_of(store, "mug-1")[first.render].decision == "reject"
+    assert decisions_of(store, "mug-1").last[first.render].decision == "reject"
     assert len(list(store.list("review/mug-1/"))) == 2
 
 
@@ -75,3 +79,60 @@ def test_an_unknown_render_is_one_line(root: Path, store: Store) -> None:
     night(root)
     with pytest.raises(ConfigInvalid, match="means no waiting picture; see `productshot review list`"):
         find_pending(store, "ffff")
+
+
+def a_job(**changes: Any) -> RenderJob:
+    """A keep picture of the mug on a table; only its names count here."""
+    cutout = a_cutout("front")
+    job = RenderJob(Sku(sku="mug-1", noun="mug"), Scene(name="table"), "keep", cutout, None, 0, 0, ((1, 1),))
+    return job._replace(**changes)
+
+
+@pytest.fixture
+def models() -> Models:
+    """Never opened: the digests that keys need are given."""
+    given = Models(Recipes())
+    given.__dict__ |= {"base_digest": "b", "controlnet_digest": "c"}
+    return given
+
+
+def asked(said: Said, *jobs: RenderJob, models: Models) -> list[tuple[int, int]]:
+    """(variant, attempt) of all jobs after what people said."""
+    found = with_more(jobs, said, Recipes().renders, models)
+    return [(job.variant, job.attempt) for job in found]
+
+
+def decision_on(job: RenderJob, name: str, models: Models) -> ReviewDecision:
+    key = render_task(job, Recipes().renders, models).key
+    return ReviewDecision.model_validate(
+        {"sku": "mug-1", "render": key, "decision": name, "reviewer": "Ada", "count": 2}
+    )
+
+
+def test_a_picture_sent_back_is_painted_again_and_again(store: Store, models: Models) -> None:
+    """Each redo adds a job with the next seed behind the one it is said of; without one nothing changes."""
+    first, second = a_job(), a_job(attempt=1)
+    assert asked(decisions_of(store, "mug-1"), first, models=models) == [(0, 0)]
+    decide(store, decision_on(first, "redo", models), NOON)
+    assert asked(decisions_of(store, "mug-1"), first, models=models) == [(0, 0), (0, 1)]
+    decide(store, decision_on(second, "redo", models), NOON)
+    assert asked(decisions_of(store, "mug-1"), first, models=models) == [(0, 0), (0, 1), (0, 2)]
+    assert len({job.seed for job in (first, second, a_job(attempt=2))}) == 3
+
+
+def test_variations_stay_beside_an_approved_picture(store: Store, models: Models) -> None:
+    """Two more of variant 1 get numbers that no scene's own variants have; a later approval leaves them."""
+    job = a_job(variant=1)
+    decide(store, decision_on(job, "vary", models), NOON)
+    decide(store, decision_on(job, "approve", models), NOON.replace(minute=1))
+    said = decisions_of(store, "mug-1")
+    assert said.last[decision_on(job, "vary", models).render].decision == "approve"
+    assert asked(said, a_job(), job, models=models) == [(0, 0), (1, 0), (32, 0), (33, 0)]
+
+
+def test_a_packshot_has_nothing_to_redo(root: Path, store: Store) -> None:
+    """It follows from its photo alone; the message says so."""
+    night(root)
+    (entry,) = [entry for entry in pending(store) if entry["sku"] == "mug-1"]
+    with pytest.raises(ConfigInvalid, match="no painted picture of the last night; .*packshots have no seed"):
+        find_painted(store, entry["render"])
