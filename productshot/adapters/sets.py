@@ -27,15 +27,15 @@ PROMPTS: dict[Ground, str] = {
 
 CLASS_PROMPTS = (
     "a photo of a {}",
-    "a photo of a blue {}",
+    "",
+    "a photo of a blue {} on a plain background",
     "a photo of a {} on a wooden table",
-    "a photo of a green {} on a plain background",
-    "a photo of a white {}",
-    "a photo of a {} on a blurred background",
+    "a photo of a green {}",
+    "",
     "a photo of a black {} on a sandy beach",
-    "a photo of a yellow {}",
+    "a photo of a white {}",
 )
-"""What is said of the class images in turn; {} is the noun alone."""
+"""What is said of the class images in turn; {} is the noun alone. Nothing is what guidance asks at every step."""
 
 LOOK_PROMPTS = (
     "a photo of a {}",
