@@ -13,6 +13,12 @@ class NightSettings(Written):
     max_invalidated: float = Field(
         0.05, ge=0, le=1, description="share of finished SKUs that may be redone unasked"
     )
+    max_unpublished: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of what is published that may go because it left the catalog; more stops the night",
+    )
     slots: int | None = Field(
         None,
         ge=1,

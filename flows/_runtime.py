@@ -59,13 +59,11 @@ def open_all(catalog: str, store: str) -> tuple[Catalog, Store]:
 
 
 @task(name="plan", **RETRYING)
-def check_plan(night: Night) -> None:
-    """Refuse a night that would redo more of the catalog than it may."""
-    from productshot.plan import plan_night, refuse_large_redo
-    from productshot.review import last_report
+def plan(night: Night, redo: bool) -> None:
+    """Refuse a night that would redo, or take down, more than it may."""
+    from productshot.run import check_plan
 
-    planned = plan_night(night, last_report(night.ledger.store))
-    refuse_large_redo(planned, night.catalog.night.max_invalidated)
+    check_plan(night, redo)
 
 
 @task(name="stage", task_run_name="{step}", **RETRYING)
@@ -104,8 +102,8 @@ def run_here(run: Run) -> dict[str, int]:
     catalog, store = open_all(run.catalog, run.store)
     only = None if run.sku is None else known_skus(catalog, [run.sku])
     with Night(catalog, store, silent, only) as night:
-        if only is None and not run.redo:
-            check_plan(night)
+        if only is None:
+            plan(night, run.redo)
         for step in STEPS:
             run_step(night, step)
         return tell(night, night_id, began, run.gallery, key)

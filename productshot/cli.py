@@ -152,6 +152,8 @@ def plan(catalog: CatalogFile, store: StoreUrl, as_json: AsJson = False) -> None
     for work in planned.work:
         print(f"{work.sku:24s} {work.stage:10s} {work.outputs:4d}  {work.cause}")
     _tell_refusals(False, refused)
+    for channel, name in planned.departed:
+        print(f"{name:24s} {channel:10s}    -  no longer in the catalog: taken down")
     total = sum(work.outputs for work in planned.work)
     print(
         f"{total} outputs at most, about {planned.seconds:.0f} s and {planned.bytes / 1e6:.1f} MB ({planned.basis})"

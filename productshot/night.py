@@ -21,6 +21,7 @@ from productshot.records import Adapter, Asset, Cutout, Photo, Refusal, Render
 from productshot.review import Said, decisions_of, with_decision
 from productshot.stages.assets import AssetJob, make_assets, publish
 from productshot.stages.cutouts import choose_cutout, cut_out_photos
+from productshot.stages.departures import departed, unpublish
 from productshot.stages.gates import Judged, judge_render, judge_size, measure_renders
 from productshot.stages.photos import find_photos, measure_photos, product_photos
 from productshot.stages.renders import RenderJob, fallback_of, jobs_of, render_jobs, with_more
@@ -74,6 +75,8 @@ class Night:
         self.decoder = Decoder(seconds=settings.decode_seconds, memory_mb=settings.decode_memory_mb)
         wanted = [sku for sku in catalog.skus if only is None or sku.sku in only]
         self._said: dict[str, Said] = {}
+        self.whole = only is None
+        self.unpublished: list[tuple[str, str]] = []  # (channel, SKU) that left the catalog
         self.skus = {sku.sku: SkuNight(sku, self._scenes_of(sku)) for sku in wanted}
 
     def __enter__(self) -> Night:
@@ -168,9 +171,20 @@ class Night:
             for channel in self._channels():
                 mine = [asset for asset in one.assets if asset.channel == channel.name]
                 by_slot = {slot.name: [a for a in mine if a.slot == slot.name] for slot in channel.slots}
-                if publish(one.sku.sku, channel, by_slot, self.ledger):
+                if publish(one.sku.sku, channel, by_slot, self.catalog.catalog, self.ledger):
                     one.published.append(channel.name)
         self.ledger.save_state()
+
+    def departures(self) -> None:
+        """Take down what left the catalog; a run over chosen SKUs knows nothing of the others."""
+        if self.whole:
+            self.unpublished, _ = self.departed()
+            unpublish(self.unpublished, self.ledger)
+
+    def departed(self) -> tuple[list[tuple[str, str]], int]:
+        """What is published and no longer in the catalog, and how much is published in all."""
+        listed = (sku.sku for sku in self.catalog.skus)
+        return departed(self.catalog.catalog, self.channels, listed, self.ledger)
 
     def _begin(self, step: str) -> None:
         """Forget what an interrupted run of this step filed, so that a retry does not count twice."""

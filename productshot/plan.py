@@ -45,6 +45,8 @@ class Plan(NamedTuple):
     bytes: int
     basis: str  # where the cost per output comes from
     invalidated: tuple[str, ...]  # finished SKUs that a changed recipe or model would redo
+    departed: tuple[tuple[str, str], ...]  # (channel, SKU) published, but no longer in the catalog
+    published: int  # pairs of channel and SKU, those included
     skus: int
 
     def as_json(self) -> dict[str, Any]:
@@ -67,7 +69,10 @@ def plan_night(night: Night, last: dict[str, Any] | None) -> Plan:
     for item in work:
         counts[item.stage] += item.outputs
     seconds, size, basis = _price(counts, last)
-    return Plan(tuple(work), seconds, size, basis, tuple(invalidated), len(night.skus))
+    gone, published = night.departed() if night.whole else ([], 0)
+    return Plan(
+        tuple(work), seconds, size, basis, tuple(invalidated), tuple(gone), published, len(night.skus)
+    )
 
 
 def refuse_large_redo(plan: Plan, max_invalidated: float) -> None:
@@ -79,6 +84,19 @@ def refuse_large_redo(plan: Plan, max_invalidated: float) -> None:
             f"would redo {len(plan.invalidated)} of {plan.skus} SKUs ({share:.0%}) because a recipe or model changed",
             f"max_invalidated is {max_invalidated:.0%}",
             "see `productshot plan` for the causes; --redo does it, or raise night.max_invalidated",
+        )
+
+
+def refuse_large_departure(plan: Plan, max_unpublished: float) -> None:
+    """ConfigInvalid when more of what is published would be taken down than one night may take down."""
+    share = len(plan.departed) / max(plan.published, 1)
+    if share > max_unpublished:
+        names = ", ".join(sorted({sku for _, sku in plan.departed})[:3])
+        raise ConfigInvalid(
+            "night",
+            f"would take down {len(plan.departed)} of {plan.published} published ({share:.0%}), {names} first",
+            f"max_unpublished is {max_unpublished:.0%}",
+            "is the catalog file complete? if so, raise night.max_unpublished",
         )
 
 

@@ -80,12 +80,14 @@ def night_report(night: Night, night_id: str, began: datetime, ended: datetime) 
             "pictures": sum(len(one.judged) for one in night.skus.values()),
             "assets": sum(len(sku["assets"]) for sku in skus),
             "person": sum(len(one.pending) for one in night.skus.values()),
+            "unpublished": len(night.unpublished),
             "refusals": len(refusals),
             "gate_refusals": sum(
                 j.verdict.status == "refused" for one in night.skus.values() for j in one.judged
             ),
         },
         "stages": [_stage_report(stage, night.ledger, refusals) for stage in STAGE_FORMATS],
+        "unpublished": [{"channel": channel, "sku": sku} for channel, sku in night.unpublished],
         "skus": skus,
     }
 

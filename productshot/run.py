@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 from catalog_schemas import Catalog
 from productshot.night import Night
-from productshot.plan import plan_night, refuse_large_redo
+from productshot.plan import plan_night, refuse_large_departure, refuse_large_redo
 from productshot.progress import ReportProgress
 from productshot.report import Written, write_report
 from productshot.review import last_report
 from productshot.store import Store
 
-STEPS = ("photos", "cutouts", "adapters", "renders", "assets")
+STEPS = ("photos", "cutouts", "adapters", "renders", "assets", "departures")
 
 
 def new_night_id(now: datetime) -> str:
@@ -27,6 +27,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def check_plan(night: Night, redo: bool) -> None:
+    """ConfigInvalid when a night would take down more than `max_unpublished`, or redo more than `max_invalidated`.
+
+    The second is allowed with `redo`.
+    """
+    planned, settings = plan_night(night, last_report(night.ledger.store)), night.catalog.night
+    refuse_large_departure(planned, settings.max_unpublished)
+    if not redo:
+        refuse_large_redo(planned, settings.max_invalidated)
+
+
 def run_night(
     catalog: Catalog,
     store: Store,
@@ -37,12 +48,12 @@ def run_night(
 ) -> Written:
     """One night over the catalog (or over the SKUs of `only`), from photos to published assets and the report.
 
-    ConfigInvalid when a changed recipe or model would redo more of the catalog than `max_invalidated`, unless `redo`.
+    ConfigInvalid as `check_plan` says.
     """
     began = clock()
     with Night(catalog, store, report, only) as night:
-        if not redo and only is None:
-            refuse_large_redo(plan_night(night, last_report(store)), catalog.night.max_invalidated)
+        if only is None:
+            check_plan(night, redo)
         for step in STEPS:
             getattr(night, step)()
         return write_report(night, new_night_id(began), began, clock())

@@ -118,7 +118,9 @@ def _make(job: AssetJob, recipe: AssetRecipe, ledger: Ledger) -> Asset:
     return asset
 
 
-def publish(sku: str, channel: Channel, assets: Mapping[str, Sequence[Asset]], ledger: Ledger) -> bool:
+def publish(
+    sku: str, channel: Channel, assets: Mapping[str, Sequence[Asset]], catalog: str, ledger: Ledger
+) -> bool:
     """Point slots.json at these assets (slot name -> assets in order); True when that changed anything.
 
     One put swaps all slots of a channel; what stood there before is kept as `previous`, for a rollback. A slot for
@@ -133,7 +135,13 @@ def publish(sku: str, channel: Channel, assets: Mapping[str, Sequence[Asset]], l
     }
     if slots == shown or not any(slots.values()):
         return False
-    after = {"channel": channel.name, "sku": sku, "slots": slots, "previous": before and before["slots"]}
+    after = {
+        "catalog": catalog,
+        "channel": channel.name,
+        "sku": sku,
+        "slots": slots,
+        "previous": before and before["slots"],
+    }
     ledger.store.put(name, canonical_json(after), "application/json")
     return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,6 +166,46 @@ def test_a_changed_recipe_asks_before_redoing_the_catalog(root: Path) -> None:
         run(root, recipes=recipes)
     loaded = load_catalog(root.parent / "catalog.yaml")
     assert made(run_night(loaded, FolderStore(root), silent, redo=True))["photos"] == 2
+
+
+ONE_OF_TWO = {"skus": [{"sku": "mug-1", "noun": "mug"}]}
+
+
+def slots_of(root: Path, sku: str) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads((root / f"catalog/google/{sku}/slots.json").read_text())
+    return said
+
+
+def test_a_sku_that_left_the_catalog_is_taken_down(root: Path) -> None:
+    """Its slots are empty after the next night, and remember what they showed; its files and its neighbour stay."""
+    run(root)
+    before = slots_of(root, "vase-2")
+    written = run(root, **ONE_OF_TWO, night={"max_unpublished": 0.5})
+    assert written.report["unpublished"] == [{"channel": "google", "sku": "vase-2"}]
+    after = slots_of(root, "vase-2")
+    assert not any(after["slots"].values()) and after["previous"] == before["slots"]
+    assert all((root / key).is_file() for keys in before["slots"].values() for key in keys)
+    assert any(slots_of(root, "mug-1")["slots"].values())
+    assert run(root, **ONE_OF_TWO).report["unpublished"] == []  # once
+    run(root)
+    assert slots_of(root, "vase-2")["slots"] == before["slots"]  # and back again
+
+
+def test_a_catalog_that_lost_many_skus_stops_the_night(root: Path) -> None:
+    """Half of what is published would go: nothing is made or taken down, one line says what to do."""
+    run(root)
+    with pytest.raises(
+        ConfigInvalid, match=r"take down 1 of 2 published \(50%\), vase-2 first; max_unpublished"
+    ):
+        run(root, **ONE_OF_TWO)
+    assert any(slots_of(root, "vase-2")["slots"].values())
+
+
+def test_another_catalogs_skus_are_left_alone(root: Path) -> None:
+    """Two catalogs may share a store; each takes down its own only."""
+    run(root)
+    assert run(root, catalog="summer", **ONE_OF_TWO).report["unpublished"] == []
+    assert any(slots_of(root, "vase-2")["slots"].values())
 
 
 def test_an_own_alpha_serves_as_cutout(root: Path) -> None:
