@@ -346,7 +346,9 @@ def main() -> None:
     asked = parser.parse_args()
     recipe, began = MatteRecipe(), time.monotonic()
     if asked.released:
-        recipe = replace(recipe, stages=((192, 5_000), (320, 3_000)), learning_rate=5e-4, seed=1)
+        recipe = replace(
+            recipe, stages=((192, 16_000), (320, 16_000)), learning_rate=5e-4, drawings=2400, seed=2
+        )
     torch.set_num_threads(1)
     pictures, masks = drawings(recipe.drawings, recipe.stock_size)
     stock = stocked(recipe.patterns, recipe.things, recipe.stock_size, pictures, masks, recipe.seed)
