@@ -32,7 +32,7 @@ class CutoutRecipe(Written):
         12, gt=0, le=100, description="half width of the unknown band per 1,000 px"
     )
     solve_limit_px: int = Field(1024, ge=128, le=4096, description="the matte is solved at most at this size")
-    min_confidence: float = Field(0.5, ge=0, le=1, description="below it the cutout needs a person")
+    min_confidence: float = Field(0.7, ge=0, le=1, description="below it the cutout needs a person")
 
 
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "conv1", "conv2")
@@ -60,8 +60,8 @@ class AdapterRecipe(Written):
         None, gt=0, le=1, description="null: 1e-3 for a LoRA, 1e-4 for all weights"
     )
     token_learning_rate: float = Field(5.0e-3, ge=0, le=1)
-    prior_weight: float = Field(0.2, ge=0, le=10, description="0 leaves prior preservation out")
-    prior_images: int = Field(4, ge=0, le=1_000)
+    prior_weight: float = Field(1.0, ge=0, le=10, description="0 leaves prior preservation out")
+    prior_images: int = Field(8, ge=0, le=1_000)
     snr_gamma: float | None = Field(5.0, description="min-SNR weighting (Hang et al. 2023); null: none")
     offset_noise: float = Field(
         0.0, ge=0, le=1, description="noise shared by a channel, for very dark or bright pictures; 0: none"

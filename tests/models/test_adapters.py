@@ -133,7 +133,7 @@ def test_prior_without_class_images_is_refused(base: TrainingBase) -> None:
     """The recipe asks for prior preservation, so its pictures are not silently left out."""
     (outcome,) = train_adapters([replace(a_set(), class_images=())], a_recipe(), base, silent)
     assert str(outcome) == (
-        "SKU mug-1 has no class images; prior_weight 0.2 needs 2; make them with make_class_images"
+        "SKU mug-1 has no class images; prior_weight 1.0 needs 2; make them with make_class_images"
     )
 
 

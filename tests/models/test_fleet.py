@@ -94,13 +94,21 @@ def gradients_of_a_step(base: TrainingBase, sets: list[TrainingSet]) -> list[dic
 
 
 def test_in_single_precision_a_fleet_differs_by_rounding_only(base: TrainingBase) -> None:
-    """K=4 against solo: gradients of a step within 1e-5 by norm; after 20 steps within 1e-3 of the way gone."""
+    """K=4 against solo: gradients of a step within 1e-5 by norm; after 20 steps within 1e-3 of the way gone.
+
+    A single tensor may be at 5e-5: gradients of attention's keys and queries are small differences of large terms.
+    """
     base = replace(base, compute=torch.float32)
     together = gradients_of_a_step(base, four_sets())
     for ours, item in zip(together, four_sets(), strict=True):
         (solo,) = gradients_of_a_step(base, [item])
         for name, gradient in solo.items():
-            assert (ours[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+            assert (ours[name] - gradient).norm() <= 5e-5 * gradient.norm(), name
+        apart, whole = (
+            torch.cat([row.flatten() for row in each])
+            for each in ([ours[name] - gradient for name, gradient in solo.items()], solo.values())
+        )
+        assert apart.norm() <= 1e-5 * whole.norm()
     recipe, start = a_recipe(steps=20), learned(base, a_recipe(steps=1), four_sets()[:1])[0]
     together = learned(base, recipe, four_sets())
     for ours, item in zip(together, four_sets(), strict=True):
