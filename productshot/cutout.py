@@ -24,6 +24,11 @@ from productshot.errors import ConfigInvalid, InputRefused, ModelMissing
 from productshot.geometry import Box
 from productshot.pocket.files import matte_path
 
+if os.environ.get("OMP_NUM_THREADS", "").isdigit():
+    # numba, which PyMatting brings, sets OpenMP's threads for the whole process, torch's too, to all cores: what a
+    # model computes would hang on whether a cutout was made before
+    os.environ.setdefault("NUMBA_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
+
 if TYPE_CHECKING:
     from rembg.sessions.base import BaseSession
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -205,3 +206,12 @@ def test_import_is_light() -> None:
     code = f"import sys, productshot.cutout; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_cutting_out_leaves_the_number_of_threads_alone() -> None:
+    """With OMP_NUM_THREADS set torch has as many threads after a cutout's libraries were loaded as before."""
+    code = (
+        "import torch, productshot.cutout; before = torch.get_num_threads(); import pymatting;"
+        "assert torch.get_num_threads() == before == 1, torch.get_num_threads()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
