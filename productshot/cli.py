@@ -463,16 +463,15 @@ def _fixed(
     look: Callable[[Path], Picture],
 ) -> dict[str, Any]:
     """What became of one file, JSON-able; written only when no rule refuses it any more, and checked as written."""
-    from productshot.assets import ENDINGS
+    from productshot.assets import ENDINGS, Source
     from productshot.assets import fix as fix_file
     from productshot.files import write_whole
 
     try:
         picture = look(file)
         asked = ENDINGS[out.suffix.lower()] if out.suffix else None
-        fixed = fix_file(
-            picture.data, picture.seen, channel, slot, picture.cut, recipe, str(file), kind=asked, on=day
-        )
+        source = Source(picture.data, picture.seen, picture.cut, str(file))
+        fixed = fix_file(source, channel, slot, recipe, kind=asked, on=day)
     except InputRefused as error:
         return {"file": str(file), "refused": [str(error)]}
     verdicts = [verdict.model_dump() for verdict in fixed.verdicts]

@@ -3,7 +3,7 @@
 from productshot.assets.check import check, unreadable
 from productshot.assets.compose import Composed, packshot, product_box, scene_picture
 from productshot.assets.encode import encode_jpeg, srgb_profile
-from productshot.assets.fix import WRITTEN, Fixed, fix
+from productshot.assets.fix import WRITTEN, Fixed, Source, fix
 from productshot.assets.limits import ENDINGS, Seen
 from productshot.assets.manifest import asset_manifest
 from productshot.assets.marking import read_source_type, says_ai, source_type, xmp_packet
@@ -17,6 +17,7 @@ __all__ = [
     "Fixed",
     "RuleVerdict",
     "Seen",
+    "Source",
     "age_verdict",
     "asset_manifest",
     "check",

@@ -88,7 +88,8 @@ def _told(binding: Binding, finding: Finding) -> RuleVerdict:
     """The finding as a verdict: what breaks a required rule is refused, what breaks another is advised."""
     if finding.status == "broken":
         refused = binding.required and not binding.later
-        limit = ", ".join(part for part in (finding.limit, binding.later) if part)
+        whose = "" if binding.written or binding.required else "as productshot makes it"
+        limit = ", ".join(part for part in (finding.limit, binding.later, whose) if part)
         return RuleVerdict(
             rule=binding.rule,
             status="refused" if refused else "advised",

@@ -8,6 +8,7 @@ own output say.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -17,10 +18,19 @@ import numpy as np
 
 from catalog_schemas import AssetRecipe, Channel, Limit, Slot
 from productshot.assets.check import check
-from productshot.assets.compose import Composed, packshot, product_box
+from productshot.assets.compose import DEFAULT_FILL, Composed, packshot, product_box
 from productshot.assets.encode import decoded, encode_jpeg, encode_png, encode_webp
 from productshot.assets.frame import frame_width
-from productshot.assets.limits import MEASURES, NAMES, Seen, Subject, grown, kind_of
+from productshot.assets.limits import (
+    MEASURES,
+    NAMES,
+    Seen,
+    Subject,
+    colour_model,
+    grown,
+    kind_of,
+    product_share,
+)
 from productshot.assets.marking import is_well_formed, read_source_type, xmp_packet
 from productshot.assets.rules import Binding, RuleVerdict, bindings
 from productshot.assets.white import border_is_white
@@ -42,6 +52,7 @@ class Fixed(NamedTuple):
     kind: str
     done: tuple[str, ...]
     verdicts: list[RuleVerdict]
+    matte: Pixels | None  # of the product in it, (h, w)
 
     @property
     def refused(self) -> list[RuleVerdict]:
@@ -75,16 +86,18 @@ class _Aim:
     """What the picture is to become."""
 
     slot: Slot
-    limits: tuple[Limit, ...]
+    limits: tuple[Limit, ...]  # all that it is to keep, advice included
+    required: tuple[Limit, ...]
     recipe: AssetRecipe
     item: str
     where: str
     slack_px: int = 0  # by how much the cutout's outline may be off
 
-    def broken(self, canvas: _Canvas, *subjects: str) -> bool:
-        """Whether the picture breaks a limit of these subjects now."""
+    def broken(self, canvas: _Canvas, *subjects: str, required: bool = False) -> bool:
+        """Whether the picture breaks a limit of these subjects now; with `required`, one that is no mere advice."""
         subject = Subject(b"", "png", Seen(canvas.rgb, slack_px=self.slack_px), canvas.matte, None)
-        found = (MEASURES[one.subject](subject, one).status for one in self.limits if one.subject in subjects)
+        limits = self.required if required else self.limits
+        found = (MEASURES[one.subject](subject, one).status for one in limits if one.subject in subjects)
         return "broken" in found
 
     def numbers(self, field: str) -> list[int]:
@@ -92,47 +105,50 @@ class _Aim:
         return [value for one in self.limits if (value := getattr(one, field)) is not None]
 
 
+class Source(NamedTuple):
+    """The file to be mended."""
+
+    data: bytes
+    seen: Seen  # decoded by photos.Decoder
+    cut: Pixels | None  # (h, w, 4): its product with clean edge colours; None: not known
+    item: str  # its name in a refusal
+
+
 def fix(
-    data: bytes,
-    seen: Seen,
+    source: Source,
     channel: Channel,
     slot: Slot,
-    cut: Pixels | None,
     recipe: AssetRecipe,
-    item: str,
     kind: str | None = None,
     on: date | None = None,
 ) -> Fixed:
-    """The file mended for a slot. `seen` is the decoded file, `cut` (h, w, 4) its product with clean edge colours.
+    """The file mended for a slot.
 
     `kind` asks for a format (jpeg, png, webp); None: the file's own where the slot takes it, else the slot's.
     Advice of the channel is followed where it can be; its requirements must be. GateRefused: AI made it and the
     channel takes no such pictures, a marking that cannot be carried over truthfully, a product too small, or a byte
     limit that only a quality below `recipe.min_quality` would meet.
     """
-    where = f"{channel.name}/{slot.name}"
     rules = bindings(channel, slot, on, ours=False)
-    uri = _carried(data, seen, rules, item)
-    written = {rule.id for rule in slot.rules}
-    required = [one.limit for one in rules if one.required]
-    wished = [one.limit for one in rules if one.required or one.rule in written]
-    plain = recipe.model_copy(update={"max_upscale": 1.0})
+    uri = _carried(source, rules)
+    required = tuple(one.limit for one in rules if one.required)
+    wished = tuple(one.limit for one in rules if one.required or one.written)
+    plain, slack_px = recipe.model_copy(update={"max_upscale": 1.0}), source.seen.slack_px
+    aim = _Aim(slot, wished, required, plain, source.item, f"{channel.name}/{slot.name}", slack_px)
     try:
-        canvas, made, as_kind = _mended(
-            data, seen, cut, _Aim(slot, tuple(wished), plain, item, where, seen.slack_px), kind, uri
-        )
+        canvas, made, as_kind = _mended(source, aim, kind, uri)
     except GateRefused:
-        if len(required) == len(wished):
+        if required == wished:
             raise
-        aim = _Aim(slot, tuple(required), plain, item, where, seen.slack_px)
-        canvas, made, as_kind = _mended(data, seen, cut, aim, kind, uri)
-    again = decoded(made)._replace(ai_source=uri, slack_px=seen.slack_px)
+        canvas, made, as_kind = _mended(source, replace(aim, limits=required), kind, uri)
+    again = decoded(made)._replace(ai_source=uri, slack_px=slack_px)
     verdicts = check(made, channel, slot, canvas.matte, seen=again, on=on)
-    return Fixed(made, as_kind, canvas.done, verdicts)
+    return Fixed(made, as_kind, canvas.done, verdicts, canvas.matte)
 
 
-def _carried(data: bytes, seen: Seen, rules: Sequence[Binding], item: str) -> str | None:
+def _carried(source: Source, rules: Sequence[Binding]) -> str | None:
     """The AI marking that the new file must carry; GateRefused where that cannot be done truthfully."""
+    data, seen, _, item = source
     said = read_source_type(data)
     if seen.ai_source and any(one.limit.ai == "none" for one in rules):
         remedy = "use a photographed packshot"
@@ -145,20 +161,19 @@ def _carried(data: bytes, seen: Seen, rules: Sequence[Binding], item: str) -> st
     return seen.ai_source
 
 
-def _mended(
-    data: bytes, seen: Seen, cut: Pixels | None, aim: _Aim, kind: str | None, uri: str | None
-) -> tuple[_Canvas, bytes, str]:
+def _mended(source: Source, aim: _Aim, kind: str | None, uri: str | None) -> tuple[_Canvas, bytes, str]:
     """The picture after every step, its bytes and their format."""
+    data, seen, cut, _ = source
     canvas = _Canvas(seen.rgb, cut, ("laid on white",) if seen.alpha is not None else ())
     steps: tuple[Callable[[_Canvas, _Aim], _Canvas], ...] = (_without_frame, _whitened, _framed, _shrunk)
     for step in steps:
         canvas = step(canvas, aim)
-    chosen = _format_for(kind_of(data), kind, aim)
+    if seen.profile in ("converted", "ignored") or colour_model(seen.mode) != "rgb":
+        canvas = replace(canvas, done=(*canvas.done, "converted to RGB, sRGB"))
+    canvas, made, chosen = _encoded(canvas, aim, _formats_for(kind_of(data), kind, aim), uri)
     if chosen != kind_of(data):
         canvas = replace(canvas, done=(*canvas.done, f"converted to {NAMES[chosen]}"))
-    if seen.profile in ("converted", "ignored") or seen.mode not in ("RGB", "RGBA"):
-        canvas = replace(canvas, done=(*canvas.done, "converted to sRGB"))
-    return *_encoded(canvas, aim, chosen, uri), chosen
+    return canvas, made, chosen
 
 
 def _without_frame(canvas: _Canvas, aim: _Aim) -> _Canvas:
@@ -209,15 +224,41 @@ def _framed(canvas: _Canvas, aim: _Aim) -> _Canvas:
 
 
 def _composed(canvas: _Canvas, aim: _Aim) -> _Canvas:
-    """The cutout laid out anew on white; no larger than it is, and within the slot's and the rules' sizes."""
+    """The cutout laid out anew on white, never enlarged: at the slot's fill, or at the least that is allowed."""
     assert canvas.cut is not None
-    most = min([aim.slot.preferred_width, *aim.numbers("max_width"), *aim.numbers("max_side")])
-    least = max([16, *aim.numbers("min_width")])
-    fill = {"fill": aim.slot.fill or 0.87, "min_fill": aim.slot.min_fill}
-    slot = aim.slot.model_copy(update={"preferred_width": max(most, least), "min_width": least, **fill})
-    made = packshot(canvas.cut, slot, aim.recipe, aim.item, aim.where)
-    cut = np.dstack([made.rgb, made.matte])
-    return _Canvas(made.rgb, cut, (*canvas.done, "framed the product anew on white"))
+    least, most = _widths(aim)
+    usual = aim.slot.fill or DEFAULT_FILL
+    lowest = max([one.min_fill for one in aim.limits if one.min_fill] or [product_share(canvas.cut[..., 3])])
+    for fill in (usual, min(usual, lowest)):
+        sizes = {"preferred_width": most, "min_width": least, "fill": fill, "min_fill": min(fill, lowest)}
+        slot = aim.slot.model_copy(update=sizes)
+        try:
+            made = packshot(canvas.cut, slot, aim.recipe, aim.item, aim.where)
+        except GateRefused:
+            if fill <= lowest:
+                raise
+            continue
+        cut = np.dstack([made.rgb, made.matte])
+        return _Canvas(made.rgb, cut, (*canvas.done, "framed the product anew on white"))
+    raise AssertionError("the lowest fill either fits or is refused")
+
+
+def _widths(aim: _Aim) -> tuple[int, int]:
+    """The least and the greatest width that a picture of the slot's ratio may have."""
+    ratio = aim.slot.ratio[0] / aim.slot.ratio[1]
+    longer = min(1.0, ratio)  # width per px of the longer side
+    least = [16.0]
+    for one in aim.required:
+        least += [one.min_width or 1, (one.min_height or 1) * ratio, (one.min_side or 1) * longer]
+    most = [
+        aim.slot.preferred_width,
+        *aim.numbers("max_width"),
+        *(value * ratio for value in aim.numbers("max_height")),
+        *(value * longer for value in aim.numbers("max_side")),
+        *((value * ratio) ** 0.5 for value in aim.numbers("max_pixels")),
+    ]
+    width = math.ceil(max(least) - 1e-9)
+    return width, max(width, math.floor(min(most) + 1e-9))
 
 
 def _around(size: Size, ratio: tuple[int, int]) -> Size:
@@ -275,36 +316,33 @@ def _scaled(canvas: _Canvas, scale: float, aim: _Aim, why: str) -> _Canvas:
     return canvas.resized(to, f"{why} to {to.width}x{to.height} px")
 
 
-def _format_for(has: str, asked: str | None, aim: _Aim) -> str:
-    """The format to write: the one asked for, else the file's own, else the slot's, as far as every limit takes it."""
-    allowed = [
-        kind for kind in WRITTEN if all(kind in one.formats for one in aim.limits if one.subject == "format")
-    ]
+def _formats_for(has: str, asked: str | None, aim: _Aim) -> tuple[str, ...]:
+    """The formats to try, in order: the one asked for; else the file's own, the slot's and JPEG, as far as taken."""
+    taken = [one.formats for one in aim.limits if one.subject == "format"]
+    allowed = [kind for kind in WRITTEN if all(kind in formats for formats in taken)]
     if asked is not None and asked not in allowed:
         told = ", ".join(NAMES[kind] for kind in allowed) or "none of the formats that fix writes"
-        raise GateRefused(
-            aim.item,
-            f"is asked for as {NAMES[asked]}",
-            f"slot {aim.where} takes {told}",
-            "name the output so",
-        )
+        value = f"is asked for as {NAMES[asked]}"
+        raise GateRefused(aim.item, value, f"slot {aim.where} takes {told}", "name the output so")
     if not allowed:
         raise GateRefused(aim.item, "cannot be written", f"slot {aim.where} takes no JPEG, PNG or WebP", "")
-    return asked or (has if has in allowed else aim.slot.format if aim.slot.format in allowed else allowed[0])
+    tried = [asked] if asked else [kind for kind in (has, aim.slot.format, *allowed[:1]) if kind in allowed]
+    return tuple(dict.fromkeys(tried))
 
 
-def _encoded(canvas: _Canvas, aim: _Aim, kind: str, uri: str | None) -> tuple[_Canvas, bytes]:
-    """The file within its byte limits, at the largest of SMALLER at which that holds and no least size is broken."""
+def _encoded(canvas: _Canvas, aim: _Aim, kinds: Sequence[str], uri: str | None) -> tuple[_Canvas, bytes, str]:
+    """The file within its byte limits and its format: the largest of SMALLER at which no least size is broken."""
     xmp = xmp_packet(uri, "") if uri else None
     refusal: GateRefused | None = None
     for share in SMALLER:
         tried = canvas if share == 1 else _scaled(canvas, share, aim, "shrunk for its bytes")
-        if share < 1 and aim.broken(tried, "size", "product"):
+        if share < 1 and aim.broken(tried, "size", "product", required=True):
             break
-        try:
-            return tried, _file_of(tried, aim, kind, xmp)
-        except GateRefused as error:
-            refusal = refusal or error
+        for kind in kinds:
+            try:
+                return tried, _file_of(tried, aim, kind, xmp), kind
+            except GateRefused as error:
+                refusal = refusal or error
     assert refusal is not None
     raise refusal
 

@@ -38,6 +38,7 @@ class Binding(NamedTuple):
     limit: Limit
     required: bool
     later: str = ""  # from when it holds, in words; empty: it holds
+    written: bool = True  # by the channel; else it is a field of the slot, what productshot makes
 
 
 def bindings(channel: Channel, slot: Slot, on: date | None, ours: bool) -> list[Binding]:
@@ -60,9 +61,15 @@ def bindings(channel: Channel, slot: Slot, on: date | None, ours: bool) -> list[
     ]
     named = {rule.id for rule in slot.rules if rule.status != "allowed"}
     binds = ours or not slot.rules
-    found += [Binding(name, limit, binds) for name, limit in own.items() if name not in named]
+    found += [
+        Binding(name, limit, binds, written=not slot.rules)
+        for name, limit in own.items()
+        if name not in named
+    ]
     if not any(binding.limit.ai for binding in found):
-        found.append(Binding("ai-marking", Limit(ai="marked" if channel.generated else "none"), True))
+        found.append(
+            Binding("ai-marking", Limit(ai="marked" if channel.generated else "none"), True, written=False)
+        )
     return found
 
 
