@@ -258,12 +258,16 @@ def lying_profile(rng: np.random.Generator, slot: Slot) -> Drawn:
 
 
 def too_many_bytes(rng: np.random.Generator, slot: Slot) -> Drawn:
-    """A PNG larger than the slot takes."""
+    """A PNG larger than the slot takes, by as much grain as that needs."""
     rgb, cut = _right(rng, slot)
-    noisy = np.where(cut[..., 3:] == 255, np.clip(rgb + rng.normal(0, 14, rgb.shape), 0, 240), rgb).astype(
-        np.uint8
-    )
-    return Drawn(saved(noisy), np.dstack([noisy, cut[..., 3]]), "a.png")
+    inside = cut[..., 3:] == 255
+    grain = rng.normal(0, 1, rgb.shape)
+    for level in range(10, 60, 5):
+        noisy = np.where(inside, np.clip(rgb + level * grain, 0, 240), rgb).astype(np.uint8)
+        data = saved(noisy)
+        if len(data) > slot.max_bytes:
+            return Drawn(data, np.dstack([noisy, cut[..., 3]]), "a.png")
+    raise AssertionError(f"{slot.name}: no grain makes a PNG of more than {slot.max_bytes:,} bytes")
 
 
 def too_few_bytes(rng: np.random.Generator, slot: Slot) -> Drawn:
