@@ -19,7 +19,7 @@ from productshot.pixels import Pixels, size_of
 
 NAMES = {
     "jpeg": "JPEG", "png": "PNG", "webp": "WebP", "gif": "GIF", "tiff": "TIFF", "bmp": "BMP", "avif": "AVIF",
-    "heic": "HEIC", "photoshop": "Photoshop", "svg, xml or html": "SVG, XML or HTML",
+    "heic": "HEIC", "psd": "PSD", "svg": "SVG",
 }  # fmt: skip
 ENDINGS = {
     ".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg", ".jfif": "jpeg", ".png": "png", ".webp": "webp", ".gif": "gif",
@@ -65,7 +65,7 @@ class Finding(NamedTuple):
 
 def kind_of(data: bytes) -> str:
     """The format by content, in lower case as Limit.formats has it; "" when unknown, or a JPEG without a picture."""
-    kind = type_of(data).lower()
+    kind = type_of(data).lower().replace("photoshop", "psd")
     return "" if kind == "jpeg" and read_header(data) is None else kind
 
 
@@ -73,12 +73,10 @@ def format_finding(data: bytes, limit: Limit) -> Finding:
     """Whether the content is of a format taken; needs no pixel."""
     kind = kind_of(data)
     torn = type_of(data) == "JPEG" and not kind
-    value = NAMES.get(kind, kind) or (
-        "starts like a JPEG but names no picture" if torn else "no known picture format"
-    )
+    value = "starts like a JPEG but names no picture" if torn else (NAMES.get(kind) or type_of(data))
     wanted = " or ".join(", ".join(NAMES.get(one, one.upper()) for one in limit.formats).rsplit(", ", 1))
     remedy = "export it again" if torn else f"export it as {wanted}; the name's ending changes nothing"
-    return _judged(kind in limit.formats, value, wanted, remedy)
+    return _judged(kind in limit.formats, value or "no known picture format", wanted, remedy)
 
 
 def bytes_finding(data: bytes, limit: Limit) -> Finding:
