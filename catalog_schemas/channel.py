@@ -184,6 +184,16 @@ class Slot(Written):
             raise ValueError(f"fill {self.fill} is below min_fill {self.min_fill}")
         return self
 
+    @model_validator(mode="after")
+    def _rules_have_limits(self) -> Slot:
+        own = self.own_limits()
+        for rule in self.rules:
+            if rule.checked != "person" and rule.limit is None and rule.id not in own:
+                raise ValueError(
+                    f"rule {rule.id} has no limit, and slot {self.name} sets none; give the rule one"
+                )
+        return self
+
     def height(self, width: int) -> int:
         """The file's height in px at a width: the ratio rounded to whole pixels."""
         return round(width * self.ratio[1] / self.ratio[0])

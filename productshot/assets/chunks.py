@@ -15,7 +15,7 @@ from productshot.assets.jpeg import is_jpeg, read_header
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_KEYWORD = b"XML:com.adobe.xmp"
 MAX_PACKET_BYTES = 1 << 20
-"""A compressed packet is unpacked up to here: a marking is a few hundred bytes."""
+"""A packet is read, and unpacked, up to here: a marking is a few hundred bytes."""
 
 
 def xmp_of(data: bytes) -> bytes:
@@ -28,7 +28,7 @@ def xmp_of(data: bytes) -> bytes:
             (text for name, body in png_chunks(data) if name == b"iTXt" and (text := _text(body))), b""
         )
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return next((body for name, body in webp_chunks(data) if name == b"XMP "), b"")
+        return next((body for name, body in webp_chunks(data) if name == b"XMP "), b"")[:MAX_PACKET_BYTES]
     return b""
 
 
@@ -61,7 +61,7 @@ def _text(body: bytes) -> bytes:
         return b""
     text = rest[2:].split(b"\0", 2)[-1]  # behind the language tag and the translated keyword
     if not rest[0]:
-        return text
+        return text[:MAX_PACKET_BYTES]
     try:
         return zlib.decompressobj().decompress(text, MAX_PACKET_BYTES)
     except zlib.error:

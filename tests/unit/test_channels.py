@@ -114,6 +114,12 @@ def test_a_rule_that_nothing_can_check_is_refused(fields: dict[str, Any], told: 
         a_rule(**fields)
 
 
+def test_a_rule_cannot_lean_on_a_field_that_is_not_set() -> None:
+    """A least size in bytes without a number would never be checked."""
+    with pytest.raises(ValidationError, match="rule min-bytes has no limit, and slot main sets none"):
+        a_slot(rules=(a_rule(id="min-bytes"),))
+
+
 def test_an_allowed_thing_is_no_rule_to_break() -> None:
     """momo's main picture may carry a watermark: nothing is measured, nothing asked."""
     momo = load_channel("momo")

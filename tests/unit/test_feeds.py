@@ -97,6 +97,24 @@ def test_a_folder_has_no_public_links(tmp_path: Path) -> None:
         address_by(None, FolderStore(tmp_path), 60)
 
 
+class SigningStore(FolderStore):
+    """A folder that passes for a bucket: its links say for how long they hold."""
+
+    @property
+    def location(self) -> str:
+        return "s3://shop"
+
+    def url(self, key: str, expires_s: int) -> str:
+        return f"https://s3.example.com/{key}?expires={expires_s}"
+
+
+def test_a_bucket_signs_its_links(tmp_path: Path) -> None:
+    """Without a template the store's own links stand in the feed, for the time asked for."""
+    assert (
+        address_by(None, SigningStore(tmp_path), 3600)("m.jpg") == "https://s3.example.com/m.jpg?expires=3600"
+    )
+
+
 def test_a_presigned_link_keeps_its_commas_out_of_the_list(tmp_path: Path) -> None:
     """A comma inside a link would be read as the next one."""
     ledger = a_ledger(tmp_path, "google", main=["m.jpg"], additional=["a.jpg", "b.jpg"])
