@@ -259,10 +259,10 @@ def lying_profile(rng: np.random.Generator, slot: Slot) -> Drawn:
 
 def too_many_bytes(rng: np.random.Generator, slot: Slot) -> Drawn:
     """A PNG larger than the slot takes, by as much grain as that needs."""
-    rgb, cut = _right(rng, slot)
+    rgb, cut = _right(rng, slot, shape="box", fill=0.95)
     inside = cut[..., 3:] == 255
     grain = rng.normal(0, 1, rgb.shape)
-    for level in range(10, 60, 5):
+    for level in range(10, 100, 5):
         noisy = np.where(inside, np.clip(rgb + level * grain, 0, 240), rgb).astype(np.uint8)
         data = saved(noisy)
         if len(data) > slot.max_bytes:

@@ -475,7 +475,12 @@ def _fixed(
     except InputRefused as error:
         return {"file": str(file), "refused": [str(error)]}
     verdicts = [verdict.model_dump() for verdict in fixed.verdicts]
-    told: dict[str, Any] = {"file": str(file), "done": list(fixed.done), "verdicts": verdicts}
+    told: dict[str, Any] = {
+        "file": str(file),
+        "matte": picture.matte_from,
+        "done": list(fixed.done),
+        "verdicts": verdicts,
+    }
     if fixed.refused:
         return {**told, "refused": [str(verdict) for verdict in fixed.refused]}
     endings = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
@@ -487,7 +492,8 @@ def _fixed(
 def _fix_lines(one: dict[str, Any]) -> str:
     if "refused" in one:
         return "\n".join(f"refused  {one['file']}  {line}" for line in one["refused"])
-    lines = [f"{one['written']}  {one['bytes']:,} bytes: {', '.join(one['done']) or 'encoded again'}"]
+    done = ", ".join(one["done"]) or "encoded again"
+    lines = [f"{one['written']}  {one['bytes']:,} bytes: {done}; product's outline: {one['matte']}"]
     open_ones = [verdict for verdict in one["verdicts"] if verdict["status"] in ("advised", "person")]
     return "\n".join([*lines, *(_check_line({**verdict, "file": one["written"]}) for verdict in open_ones)])
 

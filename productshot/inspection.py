@@ -1,7 +1,9 @@
 """Inspection: a shop's picture file as `check` and `fix` need it: decoded in the child process, with its matte.
 
 The matte is exact where a person gave one: with --matte, in <name>.mask.png beside the file, or as the file's own
-transparency. Else our own cutout stands in where it is sure of itself, and its outline counts as a little off.
+transparency. Else, for a picture that does not stand on white already, our own cutout stands in where it is sure of
+itself, and its outline counts as a little off. On white no cutout is made: one that misses a white part of the product
+would refuse a good picture, so a person looks.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from catalog_schemas import CutoutRecipe, PhotoRecipe, Rule, Slot
 from catalog_schemas.channel import BY_MATTE
 from catalog_schemas.scene import Lane
 from productshot.assets import Seen
+from productshot.assets.white import border_is_white
 from productshot.cutout import CutoutPixels, Session, bring_own, cut_out
 from productshot.errors import ConfigInvalid, InputRefused
 from productshot.geometry import Box
@@ -86,7 +89,9 @@ def inspect(
         cut = np.dstack([decoded.rgb, decoded.alpha])
         return Picture(data, seen, cut, "the file's own transparency")
     if open_cutter is None:
-        return Picture(data, seen, None, "no rule of the slot needs a matte")
+        return Picture(data, seen, None, "none: no rule of the slot needs it")
+    if border_is_white(seen.rgb):
+        return Picture(data, seen, None, "none: the ground is white already; give --matte to have it judged")
     return _with_own_cutout(Picture(data, seen, None, ""), open_cutter(), str(file))
 
 

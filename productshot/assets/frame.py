@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
+from productshot.geometry import Box
 from productshot.pixels import Pixels
 
 FRAME_SHARE = 0.06
@@ -14,7 +17,11 @@ ONE_COLOUR = 20
 STEP = 24
 """Levels by which the picture inside must differ from its frame."""
 
-LETTERS = 4
+CONTRAST = 28
+"""Levels by which a mark differs from the mean around it."""
+MANY_MARKS = 400
+"""More small marks than this are a texture: nothing is suspected."""
+LETTERS = 5
 """As many small marks in a row look like a word."""
 
 
@@ -58,28 +65,47 @@ def _differs(rgb: Pixels, width: int, colour: NDArray[np.float64]) -> bool:
 def marks_like_text(rgb: Pixels, matte: Pixels | None) -> str | None:
     """Where small marks stand in a row outside the product, in words; None when none do. A suspicion, no proof.
 
-    Connected patches of strong local contrast, 6 to 60 thousandths of the picture high; LETTERS of like height
-    whose middles lie on one line and that stand closer than three heights are a word.
+    Connected patches darker, or lighter, than their surroundings, 6 to 60 thousandths of the picture high; LETTERS of
+    like height whose middles lie on one line and that stand closer than three heights are a word.
     """
     from scipy import ndimage
 
     grey = rgb.astype(np.float32).mean(axis=2)
-    ink = np.abs(grey - ndimage.uniform_filter(grey, max(9, min(grey.shape) // 20))) > 28
-    if matte is not None:
-        ink &= ~ndimage.binary_dilation(matte > 0, iterations=3)
-    patches, _ = ndimage.label(ink)
-    least, most = 0.006 * grey.shape[0], 0.06 * grey.shape[0]
-    letters = sorted(
-        (columns.start, columns.stop, (rows.start + rows.stop) / 2, rows.stop - rows.start)
-        for rows, columns in ndimage.find_objects(patches)
-        if max(4.0, least) <= rows.stop - rows.start <= most and columns.stop - columns.start <= 2 * most
-    )
-    for left, _, middle, high in letters:
-        word, end = 0, left
-        for start, stop, centre, height in letters:
-            alike = abs(centre - middle) <= 0.3 * high and 0.6 <= height / high <= 1.6
-            if alike and start >= left and start - end <= 3 * high:
-                word, end = word + 1, max(end, stop)
-        if word >= LETTERS:
-            return f"{word} marks in a row at {left},{round(middle)} px look like text"
+    above = grey - ndimage.uniform_filter(grey, max(9, min(grey.shape) // 20))
+    near = np.zeros(grey.shape, bool) if matte is None else ndimage.binary_dilation(matte > 0, iterations=3)
+    for ink in (above < -CONTRAST, above > CONTRAST):
+        marks = _small_marks(ink & ~near)
+        for row in _rows_of(marks) if len(marks) <= MANY_MARKS else ():
+            if len(row) >= LETTERS:
+                return f"{len(row)} marks in a row at {row[0].left},{row[0].top} px look like text"
     return None
+
+
+def _small_marks(ink: NDArray[np.bool_]) -> list[Box]:
+    """The boxes of connected patches of letter size, from left to right."""
+    from scipy import ndimage
+
+    least, most = max(4.0, 0.006 * ink.shape[0]), 0.06 * ink.shape[0]
+    patches, _ = ndimage.label(ink)
+    boxes = [
+        Box(columns.start, rows.start, columns.stop, rows.stop)
+        for rows, columns in ndimage.find_objects(patches)
+    ]
+    return sorted(box for box in boxes if least <= box.size.height <= most and box.size.width <= 2 * most)
+
+
+def _rows_of(marks: list[Box]) -> Iterator[list[Box]]:
+    """For each mark the row that begins with it: of like height, on one line, with no gap above three heights."""
+    for first in marks:
+        row, high = [first], first.size.height
+        for mark in marks:
+            aside = abs(mark.top + mark.bottom - first.top - first.bottom) / 2
+            alike = aside <= 0.3 * high and 0.6 <= high / mark.size.height <= 1.6
+            if (
+                mark != first
+                and alike
+                and row[-1].right <= mark.left + 1
+                and mark.left - row[-1].right <= 3 * high
+            ):
+                row.append(mark)
+        yield row

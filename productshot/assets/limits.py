@@ -151,7 +151,7 @@ def size_words(limit: Limit) -> str:
     if limit.max_side:
         told.append(f"at most {limit.max_side:,} px a side")
     if limit.max_pixels:
-        told.append(f"{limit.max_pixels / 1e6:g} megapixels")
+        told.append(f"{'' if limit.max_side else 'at most '}{limit.max_pixels / 1e6:g} megapixels")
     return " and ".join(told)
 
 
