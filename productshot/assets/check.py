@@ -56,14 +56,13 @@ def check(
         raise ValueError(f"the matte is {size_of(matte)}, the file {size_of(shown.rgb)}")
     alpha = matte if matte is not None and matte.any() else None
     subject = Subject(data, kind, shown, alpha, read_source_type(data))
-    if lane is not None:
-        subject = subject._replace(said=expected)  # we know how it was made, whatever its marking says
-        binding = [one for one in binding if one.limit.ai != "marked"]
-    verdicts = [verdict for one in binding if (verdict := _verdict(one, subject, slot))]
-    if lane is not None:
-        verdicts += [_lane(channel, slot, lane), _our_marking(read_source_type(data), expected)]
-    else:
+    measured = [one for one in binding if not one.limit.ai or lane is None]
+    verdicts = [verdict for one in measured if (verdict := _verdict(one, subject, slot))]
+    if lane is None:
         verdicts += _beside_the_rules(subject, slot)
+    else:
+        verdicts += [_banned(one, expected) for one in binding if one.limit.ai == "none"]
+        verdicts += [_lane(channel, slot, lane), _our_marking(subject.said, expected)]
     return verdicts + for_a_person(slot, on)
 
 
@@ -99,6 +98,14 @@ def _told(binding: Binding, finding: Finding) -> RuleVerdict:
         )
     status = "accepted" if finding.status == "holds" else finding.status
     return RuleVerdict(rule=binding.rule, status=status, value=finding.value, limit=finding.limit)
+
+
+def _banned(binding: Binding, expected: str | None) -> RuleVerdict:
+    """Of our own picture we know whether AI took part, whatever its marking says."""
+    finding = Finding("holds", "no AI took part", "no picture made by AI")
+    if expected is not None:
+        finding = Finding("broken", expected, finding.limit, "use a photographed packshot")
+    return _told(binding, finding)
 
 
 def _our_marking(said: str | None, expected: str | None) -> RuleVerdict:

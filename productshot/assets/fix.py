@@ -224,23 +224,25 @@ def _framed(canvas: _Canvas, aim: _Aim) -> _Canvas:
 
 
 def _composed(canvas: _Canvas, aim: _Aim) -> _Canvas:
-    """The cutout laid out anew on white, never enlarged: at the slot's fill, or at the least that is allowed."""
+    """The cutout laid out anew on white, never enlarged: at the slot's fill, or else at the least that is allowed."""
     assert canvas.cut is not None
-    least, most = _widths(aim)
     usual = aim.slot.fill or DEFAULT_FILL
     lowest = max([one.min_fill for one in aim.limits if one.min_fill] or [product_share(canvas.cut[..., 3])])
-    for fill in (usual, min(usual, lowest)):
-        sizes = {"preferred_width": most, "min_width": least, "fill": fill, "min_fill": min(fill, lowest)}
-        slot = aim.slot.model_copy(update=sizes)
-        try:
-            made = packshot(canvas.cut, slot, aim.recipe, aim.item, aim.where)
-        except GateRefused:
-            if fill <= lowest:
-                raise
-            continue
-        cut = np.dstack([made.rgb, made.matte])
-        return _Canvas(made.rgb, cut, (*canvas.done, "framed the product anew on white"))
-    raise AssertionError("the lowest fill either fits or is refused")
+    try:
+        made = _laid_out(canvas.cut, aim, usual)
+    except GateRefused:
+        if lowest >= usual:
+            raise
+        made = _laid_out(canvas.cut, aim, lowest)
+    cut = np.dstack([made.rgb, made.matte])
+    return _Canvas(made.rgb, cut, (*canvas.done, "framed the product anew on white"))
+
+
+def _laid_out(cut: Pixels, aim: _Aim, fill: float) -> Composed:
+    """The cutout at that share of a frame within the limits' sizes; GateRefused: it would have to be enlarged."""
+    least, most = _widths(aim)
+    sizes = {"preferred_width": most, "min_width": least, "fill": fill, "min_fill": fill}
+    return packshot(cut, aim.slot.model_copy(update=sizes), aim.recipe, aim.item, aim.where)
 
 
 def _widths(aim: _Aim) -> tuple[int, int]:
