@@ -380,6 +380,9 @@ def _inspector(files: list[Path], slot: Slot, matte: Path | None) -> Iterator[Ca
     from productshot.inspection import inspect, needs_matte
     from productshot.photos import Decoder
 
+    for file in files:
+        if not file.is_file():
+            raise ConfigInvalid(f"file {file}", "is not there", "", "check the path")
     if matte is not None and len(files) > 1:
         raise ConfigInvalid(
             "--matte", f"is given with {len(files)} files", "it fits one", "check them one by one"
@@ -436,20 +439,30 @@ def fix(
     found, wanted = find_slot(channel, slot)
     day, recipe = (on or utc_now()).date(), AssetRecipe(quality=quality, min_quality=min_quality)
     with _inspector(files, wanted, matte) as look:
-        told = [_fixed(file, _output(out, len(files)), found, wanted, recipe, day, look) for file in files]
+        told = [_fixed(file, _output(out, files), found, wanted, recipe, day, look) for file in files]
     _tell(as_json, told, "\n".join(_fix_lines(one) for one in told))
     if any("refused" in one for one in told):
         raise typer.Exit(1)
 
 
-def _output(out: Path, files: int) -> Path:
-    """The output as given; ConfigInvalid for an ending that is not written, or one file for many."""
+def _output(out: Path, files: list[Path]) -> Path:
+    """The output as given; ConfigInvalid for an ending that is not written, or where files would overwrite files."""
     if out.suffix and out.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
         raise ConfigInvalid(
             f"--out {out}", "has an ending that fix does not write", "", "name .jpg, .png or .webp"
         )
-    if out.suffix and files > 1:
-        raise ConfigInvalid(f"--out {out}", f"is one file for {files}", "", "name a folder")
+    if out.suffix and len(files) > 1:
+        raise ConfigInvalid(f"--out {out}", f"is one file for {len(files)}", "", "name a folder")
+    stems = [file.stem for file in files]
+    if len(set(stems)) < len(stems):
+        double = next(stem for stem in stems if stems.count(stem) > 1)
+        raise ConfigInvalid(
+            f"--out {out}", f"would take two files called {double!r}", "", "mend them one by one"
+        )
+    if any(file.resolve() in (out.resolve(), out.resolve() / file.name) for file in files):
+        raise ConfigInvalid(
+            f"--out {out}", "is where the files lie", "a photo is never overwritten", "name another"
+        )
     return out
 
 

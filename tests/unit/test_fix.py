@@ -230,6 +230,22 @@ def test_fix_writes_nothing_that_a_rule_refuses(root: Path, tmp_path: Path) -> N
     assert "slot amazon/main needs at least" in done.stdout and not out.exists()
 
 
+def test_no_file_overwrites_another(root: Path, tmp_path: Path) -> None:
+    """Neither its own photo nor a second one of the same name; what is missing stops before anything is written."""
+    first, second = root / "photos/mug-1/front.jpg", root / "photos/vase-2/front.jpg"
+    where, before = ("--channel", "ebay", "--slot", "main"), first.read_bytes()
+    told = [
+        productshot("fix", first, *where, "--out", first),
+        productshot("fix", first, *where, "--out", first.parent),
+        productshot("fix", first, second, *where, "--out", tmp_path / "out"),
+        productshot("fix", first, tmp_path / "none.jpg", *where, "--out", tmp_path / "out"),
+    ]
+
+    assert [one.returncode for one in told] == [2, 2, 2, 2]
+    assert ["a photo is never overwritten" in one.stderr for one in told[:2]] == [True, True]
+    assert first.read_bytes() == before and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
