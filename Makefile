@@ -25,6 +25,7 @@ demo: setup
 	$(BIN)/productshot night $(OUT)/catalog.yaml --store $(OUT)/store
 
 test: setup
+	@command -v exiftool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends libimage-exiftool-perl; } || echo "exiftool is missing: three tests that need it are skipped"
 	$(BIN)/pytest
 
 test-s3: setup

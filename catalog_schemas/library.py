@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
@@ -30,9 +31,11 @@ def load_scene(name: str) -> Scene:
 
 
 def load_channel(name: str) -> Channel:
-    """The channel of that name; ValueError names the valid ones."""
+    """The channel of that name; ValueError names the nearest and all valid ones."""
     if name not in channel_names():
+        near = get_close_matches(name, channel_names(), n=2, cutoff=0.5)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
         raise ValueError(
-            f"channel {name!r} does not ship with productshot; valid: {', '.join(channel_names())}"
+            f"channel {name!r} does not ship with productshot; {meant}valid: {', '.join(channel_names())}"
         )
     return Channel.model_validate(yaml.safe_load((_HERE / "channels" / f"{name}.yaml").read_text("utf-8")))

@@ -172,13 +172,29 @@ def known_skus(catalog: Catalog, names: Sequence[str]) -> list[str]:
 
 
 def find_slot(channel: str, slot: str) -> tuple[Channel, Slot]:
-    """A shipped channel and its slot by name; ConfigInvalid names the valid ones."""
-    try:
-        found = load_channel(channel)
-    except ValueError as error:
-        raise ConfigInvalid("--channel", str(error)) from error
+    """A shipped channel, or one of one's own in a .yaml file, and its slot by name; ConfigInvalid names the nearest."""
+    found = _own_channel(Path(channel)) if channel.endswith((".yaml", ".yml")) else _shipped_channel(channel)
     for one in found.slots:
         if one.name == slot:
             return found, one
-    names = ", ".join(one.name for one in found.slots)
-    raise ConfigInvalid(f"--slot {slot!r}", f"is no slot of {channel}", f"valid: {names}")
+    known = [one.name for one in found.slots]
+    near = get_close_matches(slot, known, n=1, cutoff=0.4)
+    meant = f"did you mean {near[0]}? " if near else ""
+    raise ConfigInvalid(f"--slot {slot!r}", f"is no slot of {channel}", f"{meant}valid: {', '.join(known)}")
+
+
+def _shipped_channel(name: str) -> Channel:
+    try:
+        return load_channel(name)
+    except ValueError as error:
+        remedy = "name one, or the .yaml file of a channel of your own"
+        raise ConfigInvalid("--channel", str(error), "", remedy) from error
+
+
+def _own_channel(path: Path) -> Channel:
+    """The channel in a YAML file that a person wrote; ConfigInvalid names the key and the mend."""
+    try:
+        return Channel.model_validate(yaml.safe_load(_read(path)))
+    except (yaml.YAMLError, ValidationError) as error:
+        what = told(error) if isinstance(error, ValidationError) else f"is not YAML: {error}"
+        raise ConfigInvalid(f"channel {path}", what, "", "mend it and run again") from error

@@ -1,7 +1,7 @@
 """The commands. Each is a few lines over the library; heavy imports happen inside the command that needs them.
 
-Exit codes: 0 done; 1 check, cutout: something was refused (night, sku with --strict too); 2 bad input, one readable
-line; 3 the store or server is unavailable: run it again.
+Exit codes: 0 done; 1 check, fix, cutout: something was refused (night, sku, feed with --strict too); 2 bad input,
+one readable line; 3 the store or server is unavailable: run it again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -29,10 +29,10 @@ from productshot.errors import (
 )
 
 if TYPE_CHECKING:
-    from catalog_schemas import Catalog, Channel, Slot
+    from catalog_schemas import AssetRecipe, Catalog, Channel, Slot
     from productshot.assets import RuleVerdict
+    from productshot.inspection import Picture
     from productshot.night import Night
-    from productshot.photos import Decoder
     from productshot.progress import Progress, ReportProgress
     from productshot.report import Written
     from productshot.store import Store
@@ -329,48 +329,221 @@ def _cutout_line(one: dict[str, Any]) -> str:
     )
 
 
+ChannelName = Annotated[str, typer.Option("--channel", help="a channel that ships, or the .yaml of your own")]
+SlotName = Annotated[str, typer.Option("--slot", help="a slot of the channel, as main")]
+OnDay = Annotated[
+    datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="as of this day; default: today")
+]
+MatteFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--matte", help="the product's outline, for one file; default: <name>.mask.png, else our cutout"
+    ),
+]
+
+
 @app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(help="picture files, ours or not")],
-    channel: Annotated[str, typer.Option(help="amazon, google, zalando")],
-    slot: Annotated[str, typer.Option(help="main, additional")],
-    on: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="as of this day; default: today")
-    ] = None,
+    channel: ChannelName,
+    slot: SlotName,
+    on: OnDay = None,
+    matte: MatteFile = None,
+    max_rule_age: Annotated[
+        int, typer.Option(help="days after which a rule is to be read again", min=0)
+    ] = 180,
     as_json: AsJson = False,
 ) -> None:
-    """The channel's rules for picture files, one verdict a line."""
+    """The channel's rules for picture files, one verdict a line; advice and what needs a person refuse nothing."""
+    from productshot.assets import age_verdict
     from productshot.catalog import find_slot
-    from productshot.photos import Decoder
     from productshot.run import utc_now
 
     found, wanted = find_slot(channel, slot)
     day = (on or utc_now()).date()
-    with Decoder() as decoder:
-        verdicts = [(file, one) for file in files for one in _verdicts(file, found, wanted, day, decoder)]
-    told = [{"file": str(file), **verdict.model_dump()} for file, verdict in verdicts]
+    told: list[dict[str, Any]] = []
+    with _inspector(files, wanted, matte) as look:
+        for file in files:
+            verdicts = _verdicts(file, found, wanted, day, look)
+            told += [{"file": str(file), **verdict.model_dump()} for verdict in verdicts]
+    if (old := age_verdict(wanted, utc_now().date(), max_rule_age)) is not None:
+        told.append({"file": f"{found.name}/{wanted.name}", **old.model_dump()})
     _tell(as_json, told, "\n".join(_check_line(one) for one in told))
     if any(one["status"] == "refused" for one in told):
         raise typer.Exit(1)
 
 
-def _verdicts(file: Path, channel: Channel, slot: Slot, day: date, decoder: Decoder) -> list[RuleVerdict]:
-    """What every rule says of a file; of one that cannot be decoded, just that."""
-    from catalog_schemas import PhotoRecipe
-    from productshot.assets import RuleVerdict
+@contextmanager
+def _inspector(files: list[Path], slot: Slot, matte: Path | None) -> Iterator[Callable[[Path], Picture]]:
+    """What decodes a file and finds its product's matte; the cutout model is opened for the first file in need."""
+    from functools import cache
+
+    from productshot.cutout import Session, open_session
+    from productshot.inspection import inspect, needs_matte
+    from productshot.photos import Decoder
+
+    for file in files:
+        if not file.is_file():
+            raise ConfigInvalid(f"file {file}", "is not there", "", "check the path")
+    if matte is not None and len(files) > 1:
+        raise ConfigInvalid(
+            "--matte", f"is given with {len(files)} files", "it fits one", "check them one by one"
+        )
+
+    @cache
+    def cutter() -> Session:
+        return open_session()
+
+    with Decoder() as decoder:
+        yield lambda file: inspect(file, _bytes(file), decoder, matte, cutter if needs_matte(slot) else None)
+
+
+def _verdicts(
+    file: Path, channel: Channel, slot: Slot, day: date, look: Callable[[Path], Picture]
+) -> list[RuleVerdict]:
+    """What every rule says of a file; of one that cannot be decoded, that and what its bytes tell."""
+    from productshot.assets import RuleVerdict, unreadable
     from productshot.assets import check as check_file
+    from productshot.inspection import own_origin
 
     data = _bytes(file)
     try:
-        rgb = decoder.pixels(data, str(file), PhotoRecipe(min_side_px=16)).rgb
+        picture, ours = look(file), own_origin(file, data)
     except InputRefused as error:
-        return [RuleVerdict(rule="readable", status="refused", value=str(error))]
-    return check_file(data, channel, slot, rgb=rgb, on=day)
+        why = RuleVerdict(rule="readable", status="refused", value=str(error))
+        return [why, *unreadable(data, channel, slot, day)]
+    lane, expected = ours or (None, None)
+    return check_file(data, channel, slot, picture.matte, lane, expected, seen=picture.seen, on=day)
 
 
 def _check_line(one: dict[str, Any]) -> str:
-    parts = [one["value"], one["limit"], one["remedy"] if one["status"] == "refused" else ""]
+    parts = [one["value"], one["limit"], one["remedy"]]
     return f"{one['file']}  {one['rule']:20s} {one['status']:12s} {'; '.join(part for part in parts if part)}"
+
+
+@app.command()
+def fix(
+    files: Annotated[list[Path], typer.Argument(help="picture files, ours or not")],
+    channel: ChannelName,
+    slot: SlotName,
+    out: Annotated[Path, typer.Option(help="a folder, or for one file a .jpg, .png or .webp to write")],
+    on: OnDay = None,
+    matte: MatteFile = None,
+    quality: Annotated[int, typer.Option(help="JPEG and WebP quality to start with", min=50, max=100)] = 92,
+    min_quality: Annotated[int, typer.Option(help="below it a file is refused", min=30, max=100)] = 75,
+    as_json: AsJson = False,
+) -> None:
+    """Repair picture files for a slot without inventing pixels; what still breaks a rule is told and not written."""
+    from catalog_schemas import AssetRecipe
+    from productshot.catalog import find_slot
+    from productshot.run import utc_now
+
+    found, wanted = find_slot(channel, slot)
+    day, recipe = (on or utc_now()).date(), AssetRecipe(quality=quality, min_quality=min_quality)
+    with _inspector(files, wanted, matte) as look:
+        told = [_fixed(file, _output(out, files), found, wanted, recipe, day, look) for file in files]
+    _tell(as_json, told, "\n".join(_fix_lines(one) for one in told))
+    if any("refused" in one for one in told):
+        raise typer.Exit(1)
+
+
+def _output(out: Path, files: list[Path]) -> Path:
+    """The output as given; ConfigInvalid for an ending that is not written, or where files would overwrite files."""
+    if out.suffix and out.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
+        raise ConfigInvalid(
+            f"--out {out}", "has an ending that fix does not write", "", "name .jpg, .png or .webp"
+        )
+    if out.suffix and len(files) > 1:
+        raise ConfigInvalid(f"--out {out}", f"is one file for {len(files)}", "", "name a folder")
+    stems = [file.stem for file in files]
+    if len(set(stems)) < len(stems):
+        double = next(stem for stem in stems if stems.count(stem) > 1)
+        raise ConfigInvalid(
+            f"--out {out}", f"would take two files called {double!r}", "", "mend them one by one"
+        )
+    if any(file.resolve() in (out.resolve(), out.resolve() / file.name) for file in files):
+        raise ConfigInvalid(
+            f"--out {out}", "is where the files lie", "a photo is never overwritten", "name another"
+        )
+    return out
+
+
+def _fixed(
+    file: Path,
+    out: Path,
+    channel: Channel,
+    slot: Slot,
+    recipe: AssetRecipe,
+    day: date,
+    look: Callable[[Path], Picture],
+) -> dict[str, Any]:
+    """What became of one file, JSON-able; written only when no rule refuses it any more, and checked as written."""
+    from productshot.assets import ENDINGS, Source
+    from productshot.assets import fix as fix_file
+    from productshot.files import write_whole
+
+    try:
+        picture = look(file)
+        asked = ENDINGS[out.suffix.lower()] if out.suffix else None
+        source = Source(picture.data, picture.seen, picture.cut, str(file))
+        fixed = fix_file(source, channel, slot, recipe, kind=asked, on=day)
+    except InputRefused as error:
+        return {"file": str(file), "refused": [str(error)]}
+    verdicts = [verdict.model_dump() for verdict in fixed.verdicts]
+    told: dict[str, Any] = {
+        "file": str(file),
+        "matte": picture.matte_from,
+        "done": list(fixed.done),
+        "verdicts": verdicts,
+    }
+    if fixed.refused:
+        return {**told, "refused": [str(verdict) for verdict in fixed.refused]}
+    endings = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+    target = out if out.suffix else out / f"{file.stem}{endings[fixed.kind]}"
+    write_whole(target, fixed.data)
+    return {**told, "written": str(target), "bytes": len(fixed.data)}
+
+
+def _fix_lines(one: dict[str, Any]) -> str:
+    if "refused" in one:
+        return "\n".join(f"refused  {one['file']}  {line}" for line in one["refused"])
+    done = ", ".join(one["done"]) or "encoded again"
+    lines = [f"{one['written']}  {one['bytes']:,} bytes: {done}; product's outline: {one['matte']}"]
+    open_ones = [verdict for verdict in one["verdicts"] if verdict["status"] in ("advised", "person")]
+    return "\n".join([*lines, *(_check_line({**verdict, "file": one["written"]}) for verdict in open_ones)])
+
+
+@app.command()
+def feed(
+    catalog: CatalogFile,
+    store: StoreUrl,
+    channel: Annotated[
+        Literal["google", "shopify", "amazon"], typer.Option(help="whose bulk upload takes it")
+    ],
+    out: Annotated[Path, typer.Option(help=".tsv or .txt (tabs), .csv (commas; Shopify)")],
+    url_template: Annotated[
+        str | None,
+        typer.Option(help="as https://cdn.example.com/{key}; default: presigned links of the bucket"),
+    ] = None,
+    expires_days: Annotated[float, typer.Option(help="of presigned links", min=0.01, max=7)] = 7,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """The published pictures of a catalog as the table that a channel's bulk upload takes."""
+    from productshot.feeds import address_by, as_table, make_feed
+    from productshot.files import write_whole
+    from productshot.ledger import Ledger
+
+    loaded, opened = _open(catalog, store, probe=False)
+    address = address_by(url_template, opened, round(expires_days * 24 * 3600))
+    made = make_feed(channel, [one.sku for one in loaded.skus], Ledger(opened), address)
+    write_whole(out, as_table(made, out))
+    left_out = [str(error) for error in made.left_out]
+    told = {"feed": str(out), "rows": len(made.rows) - 1, "left_out": left_out}
+    _tell(as_json, told, f"{out}: {len(made.rows) - 1} rows, {len(left_out)} SKUs left out")
+    _tell_refusals(as_json, left_out)
+    if strict and left_out:
+        raise typer.Exit(1)
 
 
 # -- review --------------------------------------------------------------------------------------------------

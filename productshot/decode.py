@@ -139,6 +139,7 @@ class Picture(NamedTuple):
     alpha: Image.Image | None
     ai_source: str | None  # DigitalSourceType URI
     profile: str  # none, srgb, converted, ignored (the ICC profile is broken or of another colour space)
+    mode: str = "RGB"  # of the file, by Pillow's name
 
 
 def refuse(value: str, limit: str = "", remedy: str = "") -> NoReturn:
@@ -167,14 +168,14 @@ def decode(data: bytes, limits: Limits) -> Picture:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
     except BROKEN as error:
         unreadable(kind, error)
-    ai_source = ai_source_of(data, image.info.get("xmp"))
+    ai_source, mode = ai_source_of(data, image.info.get("xmp")), image.mode
     icc = image.info.get("icc_profile")
     colour, alpha = split_alpha(to_8_bit(image))
     rgb, profile = to_srgb(colour, icc)
     if orientation in UPRIGHT:
         rgb = rgb.transpose(UPRIGHT[orientation])
         alpha = alpha.transpose(UPRIGHT[orientation]) if alpha else None
-    return Picture(rgb, alpha, ai_source, profile)
+    return Picture(rgb, alpha, ai_source, profile, mode)
 
 
 def open_checked(data: bytes, limits: Limits) -> Image.Image:
@@ -358,6 +359,7 @@ def answer(ask: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[bytes
         "has_alpha": picture.alpha is not None,
         "ai_source": picture.ai_source,
         "profile": picture.profile,
+        "mode": picture.mode,
     }
     if ask["want"] == "measures":
         return reply | measures_of(picture), []

@@ -63,6 +63,7 @@ class Decoded:
     alpha: Pixels | None
     ai_source: str | None
     profile: Profile
+    mode: str = "RGB"  # of the file, by Pillow's name: L, CMYK, I;16, ...
 
 
 class _Reply(Record):
@@ -75,6 +76,7 @@ class _Reply(Record):
     has_alpha: bool = False
     ai_source: str | None = None
     profile: Profile = "none"
+    mode: str = "RGB"
     sharpness: float = 0.0
     exposure: float = 0.0
 
@@ -207,7 +209,7 @@ class Decoder:
         flat = np.frombuffer(payload, np.uint8)
         rgb = flat[: width * height * 3].reshape(height, width, 3)
         alpha = flat[width * height * 3 :].reshape(height, width) if reply.has_alpha else None
-        return Decoded(rgb, alpha, reply.ai_source, reply.profile)
+        return Decoded(rgb, alpha, reply.ai_source, reply.profile, reply.mode)
 
     def measure(self, data: bytes, item: str, recipe: PhotoRecipe) -> PhotoMeasures:
         """The photo's measures; no pixels cross the pipe. Refuses as pixels() does, and for blur."""

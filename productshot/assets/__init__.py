@@ -1,17 +1,28 @@
 """Assets: from a cutout, and a plate, to a file that obeys its channel's slot, and the proof that it does."""
 
-from productshot.assets.check import RuleVerdict, check
+from productshot.assets.check import check, unreadable
 from productshot.assets.compose import Composed, packshot, product_box, scene_picture
 from productshot.assets.encode import encode_jpeg, srgb_profile
+from productshot.assets.fix import WRITTEN, Fixed, Source, fix
+from productshot.assets.limits import ENDINGS, Seen
 from productshot.assets.manifest import asset_manifest
 from productshot.assets.marking import read_source_type, says_ai, source_type, xmp_packet
+from productshot.assets.rules import MAX_AGE_DAYS, RuleVerdict, age_verdict
 
 __all__ = [
+    "ENDINGS",
+    "MAX_AGE_DAYS",
+    "WRITTEN",
     "Composed",
+    "Fixed",
     "RuleVerdict",
+    "Seen",
+    "Source",
+    "age_verdict",
     "asset_manifest",
     "check",
     "encode_jpeg",
+    "fix",
     "packshot",
     "product_box",
     "read_source_type",
@@ -19,5 +30,6 @@ __all__ = [
     "scene_picture",
     "source_type",
     "srgb_profile",
+    "unreadable",
     "xmp_packet",
 ]

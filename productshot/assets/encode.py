@@ -1,4 +1,4 @@
-"""Assets, the file: a JPEG under the slot's byte limit whose white is still white. No clock, no chance."""
+"""Assets, the file: a JPEG under the slot's byte limit whose white is still white; PNG, WebP. No clock, no chance."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import io
 from functools import cache
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 
 from catalog_schemas import AssetRecipe, Slot
 from productshot.assets.compose import Composed
+from productshot.assets.limits import Seen
 from productshot.assets.white import white_fault
 from productshot.errors import GateRefused
 from productshot.pixels import Pixels
@@ -25,7 +26,7 @@ def encode_jpeg(
 
     The best quality from `recipe.quality` down to `min_quality` that fits `slot.max_bytes`; on a white slot
     the quality then rises, up to 100, until the decoded file is pure white outside the product. GateRefused
-    when neither can be had.
+    when neither can be had, or when the file stays below `slot.min_bytes` at every quality.
     """
     where = f"slot {place or slot.name}"
     quality, data = _best_fitting(composed, slot, recipe, xmp, item, where)
@@ -33,7 +34,23 @@ def encode_jpeg(
         quality, data = _purely_white(composed, (quality, data), xmp, item, where)
         if len(data) > slot.max_bytes:
             raise _too_many_bytes(data, f"JPEG quality {quality}, needed for pure white", slot, item, where)
-    return data
+    return data if len(data) >= slot.min_bytes else _large_enough(composed, slot, quality, xmp, item, where)
+
+
+def _large_enough(
+    composed: Composed, slot: Slot, quality: int, xmp: bytes | None, item: str, where: str
+) -> bytes:
+    """The file of the lowest quality above that one whose bytes reach the slot's least; GateRefused: none does."""
+    for better in range(quality + 1, 101):
+        data = _encoded(composed.rgb, better, xmp, full_colour=True)
+        if slot.min_bytes <= len(data) <= slot.max_bytes:
+            return data
+    raise GateRefused(
+        item,
+        f"has {len(data):,} bytes at JPEG quality 100",
+        f"{where} takes files of {slot.min_bytes:,} to {slot.max_bytes:,} bytes",
+        "raise the slot's preferred_width, or add a larger photo",
+    )
 
 
 def _purely_white(
@@ -59,7 +76,7 @@ def _fault_at(quality: int, composed: Composed) -> str | None:
     """What breaks pure white at that quality; how the coefficients are packed afterwards changes no pixel."""
     buffer = io.BytesIO()
     Image.fromarray(composed.rgb).save(buffer, "JPEG", quality=quality, subsampling=0)
-    return white_fault(decoded(buffer.getvalue()), composed.matte)
+    return white_fault(pixels_of(buffer.getvalue()), composed.matte)
 
 
 def _best_fitting(
@@ -114,10 +131,35 @@ def _encoded(rgb: Pixels, quality: int, xmp: bytes | None, full_colour: bool) ->
     return buffer.getvalue()
 
 
-def decoded(data: bytes) -> Pixels:
+def encode_png(rgb: Pixels, xmp: bytes | None) -> bytes:
+    """(h, w, 3) as PNG with an sRGB profile and the XMP packet; same input, same bytes."""
+    told = PngImagePlugin.PngInfo()
+    if xmp:
+        told.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "PNG", optimize=True, icc_profile=srgb_profile(), pnginfo=told)
+    return buffer.getvalue()
+
+
+def encode_webp(rgb: Pixels, xmp: bytes | None, quality: int | None) -> bytes:
+    """(h, w, 3) as WebP with an sRGB profile and the XMP packet; quality 0..100, None: lossless."""
+    how = {"lossless": True} if quality is None else {"quality": quality}
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "WEBP", icc_profile=srgb_profile(), xmp=xmp or b"", method=4, **how)
+    return buffer.getvalue()
+
+
+def pixels_of(data: bytes) -> Pixels:
     """Pixels (h, w, 3) of a JPEG that productshot encoded itself (never of a shop's file)."""
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def decoded(data: bytes) -> Seen:
+    """What a JPEG, PNG or WebP shows that productshot encoded itself (never a shop's file)."""
+    with Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image:
+        profile = "srgb" if image.info.get("icc_profile") else "none"
+        return Seen(np.asarray(image.convert("RGB")), mode=image.mode, profile=profile)
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any
 
 from catalog_schemas import AssetRecipe
 from productshot import __version__
-from productshot.assets.check import RuleVerdict
+from productshot.assets.rules import RuleVerdict
 from productshot.keys import STAGE_FORMATS
 from productshot.records import Asset, Measures, Render, as_json
 

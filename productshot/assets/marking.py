@@ -10,7 +10,7 @@ from html import unescape
 from xml.sax.saxutils import escape
 
 from catalog_schemas.scene import Lane
-from productshot.assets.jpeg import read_header
+from productshot.assets.chunks import xmp_of
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 COMPOSITE_WITH_AI = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
@@ -21,6 +21,25 @@ AI_WORDS = (
     "compositeSynthetic",
     "algorithmicMedia",
 )
+IPTC_WORDS = (
+    *AI_WORDS,
+    "digitalCapture",
+    "computationalCapture",
+    "negativeFilm",
+    "positiveFilm",
+    "print",
+    "humanEdits",
+    "minorHumanEdits",
+    "algorithmicallyEnhanced",
+    "digitalCreation",
+    "digitalArt",
+    "dataDrivenMedia",
+    "screenCapture",
+    "virtualRecording",
+    "composite",
+    "compositeCapture",
+)
+"""IPTC's list as of November 2026, with the two terms that were retired: files that carry them stay readable."""
 
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -62,10 +81,15 @@ def _as_text(value: str) -> str:
 
 
 def read_source_type(data: bytes) -> str | None:
-    """The DigitalSourceType that a JPEG's XMP names, element or attribute; None when it names none."""
-    header = read_header(data)
-    found = _MENTION.search(header.xmp.decode("utf-8", "replace")) if header else None
+    """The DigitalSourceType that the XMP of a JPEG, PNG or WebP names, in whatever form; None when it names none."""
+    found = _MENTION.search(xmp_of(data).decode("utf-8", "replace"))
     return unescape(next(group for group in found.groups() if group)).strip() if found else None
+
+
+def is_well_formed(uri: str) -> bool:
+    """Whether a DigitalSourceType is a full address of IPTC's list; a short or misspelt word resolves to nothing."""
+    start, _, word = uri.rpartition("/")
+    return f"{start}/".replace("https://", "http://") == SOURCE_TYPES and word in IPTC_WORDS
 
 
 def says_ai(uri: str | None) -> bool:

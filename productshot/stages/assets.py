@@ -45,7 +45,7 @@ def asset_task(job: AssetJob, recipe: AssetRecipe) -> Task:
     render = job.picture.render
     made_by = {
         **recipe.model_dump(mode="json"),
-        "slot": job.slot.model_dump(mode="json", exclude={"rules", "count", "role"}),
+        "slot": _numbers_of(job.slot),
         "channel": job.channel.name,
         "number": job.number,
         "shadow": job.scene.shadow.model_dump(mode="json"),
@@ -54,6 +54,12 @@ def asset_task(job: AssetJob, recipe: AssetRecipe) -> Task:
         "ai": render.cutout.photo.ai_source,
     }
     return Task(render.sku, "assets", (render.key, render.digest, render.cutout.digest), made_by)
+
+
+def _numbers_of(slot: Slot) -> dict[str, Any]:
+    """The slot's numbers; one that came later than the first files and is not set redoes none of them."""
+    later = {"min_bytes"} if not slot.min_bytes else set()
+    return slot.model_dump(mode="json", exclude={"rules", "count", "role", *later})
 
 
 def make_assets(

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
-from catalog_schemas import AssetRecipe, Rule, channel_names, load_channel
-from productshot.assets import RuleVerdict, check, encode_jpeg, packshot, srgb_profile, xmp_packet
-from productshot.assets.check import profile_name
+from catalog_schemas import AssetRecipe, Channel, Rule, Slot, channel_names, load_channel
+from productshot.assets import (
+    RuleVerdict,
+    Seen,
+    check,
+    encode_jpeg,
+    packshot,
+    read_source_type,
+    srgb_profile,
+    unreadable,
+    xmp_packet,
+)
+from productshot.assets.encode import encode_png, encode_webp
+from productshot.assets.limits import profile_name
 from productshot.assets.marking import COMPOSITE_WITH_AI, DRAWN_BY_AI
+from productshot.inspection import ANY_SIZE
+from productshot.photos import Decoder
 from productshot.pixels import Pixels
 from tests.unit.assets_builders import a_block, a_channel, a_scene_slot, a_slot
+
+DATED = {"text": "x", "status": "required", "checked": "file", "authority": "shop", "address": "https://example.org",
+         "read": "2026-11-22"}  # fmt: skip
+
+
+def saved(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 def a_file(
@@ -41,12 +65,22 @@ def refused(verdicts: list[RuleVerdict]) -> list[str]:
     return [verdict.rule for verdict in verdicts if verdict.status == "refused"]
 
 
-@pytest.mark.parametrize("name", channel_names())
-def test_our_own_packshot_passes_every_channel(name: str) -> None:
-    """What compose and encode make for a channel's main slot obeys all its rules."""
-    channel = load_channel(name)
-    slot = channel.slots[0].model_copy(update={"preferred_width": channel.slots[0].min_width})
-    made = packshot(a_block(900, 800), slot, AssetRecipe(), "mug-1")
+PACKSHOTS = [
+    (channel, slot)
+    for channel in map(load_channel, channel_names())
+    for slot in channel.slots
+    if slot.lanes == ("packshot",)
+]
+
+
+@pytest.mark.parametrize(("channel", "slot"), PACKSHOTS, ids=[f"{c.name}-{s.name}" for c, s in PACKSHOTS])
+def test_our_own_packshot_passes_every_channel(channel: Channel, slot: Slot) -> None:
+    """What compose and encode make for a channel's packshots obeys all its rules."""
+    slot = slot.model_copy(update={"preferred_width": slot.min_width})
+    cutout = a_block(900, 800)
+    if slot.min_bytes:  # a flat red block is too small a file for a channel with a least size
+        cutout[..., :3] = np.random.default_rng(3).integers(120, 128, (800, 900, 3))
+    made = packshot(cutout, slot, AssetRecipe(), "mug-1")
     data = encode_jpeg(made, slot, AssetRecipe(), xmp_packet(None, "mug-1"), "mug-1")
     verdicts = check(data, channel, slot, made.matte, "packshot", None)
     assert refused(verdicts) == []
@@ -158,7 +192,7 @@ def test_a_rule_of_tomorrow_refuses_nothing_today() -> None:
     slot = a_slot(rules=(rule,))
     early = verdict_of("min-size", check(data, a_channel(), slot, matte, on=date(2027, 1, 30)))
     assert (early.status, early.limit) == (
-        "accepted",
+        "advised",
         "at least 100x100 px, in force from 2027-01-31 to further notice",
     )
     assert refused(check(data, a_channel(), slot, matte, on=date(2027, 1, 31))) == ["min-size"]
@@ -177,3 +211,147 @@ def test_a_matte_of_another_size_is_an_error() -> None:
     """Judging with the wrong matte would prove nothing."""
     with pytest.raises(ValueError, match="the matte is"):
         check(a_file()[0], a_channel(), a_slot(), np.zeros((10, 10), np.uint8))
+
+
+# ---- any file of a shop
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder(seconds=30) as opened:
+        yield opened
+
+
+def look(data: bytes, decoder: Decoder, name: str | None = None, slack_px: int = 0) -> Seen:
+    got = decoder.pixels(data, "a", ANY_SIZE)
+    return Seen(got.rgb, got.alpha, got.mode, got.profile, got.ai_source, name, slack_px)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "BMP"])
+def test_every_format_gets_every_verdict(kind: str, decoder: Decoder) -> None:
+    """A format that the slot does not take is refused, and the other rules are judged all the same."""
+    data, matte = a_file(format=kind, subsampling="4:4:4")
+    verdicts = check(data, a_channel(), a_slot(), matte, seen=look(data, decoder))
+
+    assert {
+        "format",
+        "max-bytes",
+        "ratio",
+        "min-size",
+        "colour",
+        "white",
+        "fill",
+        "centring",
+        "ai-marking",
+    } <= {verdict.rule for verdict in verdicts}
+    assert ("format" in refused(verdicts)) == (kind != "JPEG")
+
+
+def test_an_ending_that_lies_is_refused(decoder: Decoder) -> None:
+    """.png with a JPEG inside; an unknown ending says nothing."""
+    data, matte = a_file()
+
+    def ending(name: str) -> list[str]:
+        verdicts = check(data, a_channel(), a_slot(), matte, seen=look(data, decoder, name))
+        return [f"{one.status}: {one.value}" for one in verdicts if one.rule == "extension"]
+
+    assert ending("a.PNG") == ["refused: .PNG holds JPEG"]
+    assert ending("a.jpeg") == ["accepted: .jpeg holds JPEG"]
+    assert ending("a") == []
+
+
+def test_a_profile_that_lies_is_refused(decoder: Decoder) -> None:
+    """A broken profile, or one of other colours, shows differently in every program."""
+    data, matte = a_file(icc_profile=b"no profile" * 30)
+    verdict = verdict_of("colour", check(data, a_channel(), a_slot(), matte, seen=look(data, decoder)))
+
+    assert (verdict.status, verdict.value) == ("refused", "RGB, a profile that is broken or of other colours")
+
+
+def test_a_slip_of_an_estimated_outline_is_forgiven(decoder: Decoder) -> None:
+    """An outline 3 px too small refuses when it is exact; when it may be off by 4 px it does not, and fill asks."""
+    data, matte = a_file(product=172)
+    inner = np.zeros_like(matte)
+    inner[17:183, 17:183] = 255
+
+    exact = check(data, a_channel(), a_slot(), inner, seen=look(data, decoder))
+    slack = check(data, a_channel(), a_slot(), inner, seen=look(data, decoder, slack_px=4))
+    assert refused(exact) == ["white", "fill"]
+    assert refused(slack) == [] and verdict_of("fill", slack).status == "person"
+
+
+def test_a_frame_is_found_and_a_product_that_fills_the_frame_is_none(decoder: Decoder) -> None:
+    """The same pixels: a dark ring around a scene, and a scene whose product is a rectangle."""
+    rule = Rule.model_validate({**DATED, "id": "no-border", "limit": {"border": "none"}})
+    slot = a_scene_slot(rules=(rule,))
+    data, matte = a_file((320, 320), 300, ground=20)
+
+    found = verdict_of(
+        "no-border", check(data, a_channel(slot), slot, np.zeros_like(matte), seen=look(data, decoder))
+    )
+    assert (found.status, found.value) == ("refused", "a frame of 10 px")
+    filled = verdict_of("no-border", check(data, a_channel(slot), slot, matte, seen=look(data, decoder)))
+    assert filled.status == "accepted"
+
+
+def test_marks_in_a_row_ask_a_person(decoder: Decoder) -> None:
+    """A word beside the product is a suspicion, never a refusal; the product's own print is none."""
+    scene = Image.new("RGB", (640, 640), (150, 170, 160))
+    ImageDraw.Draw(scene).text((60, 560), "SUMMER SALE -50%", fill=(10, 10, 10), font_size=28)
+    data, slot = (
+        saved(scene),
+        a_scene_slot(rules=(Rule.model_validate({**DATED, "checked": "person", "id": "text"}),)),
+    )
+    matte = np.zeros((640, 640), np.uint8)
+    beside = check(data, a_channel(slot), slot, matte, seen=look(data, decoder))
+    matte[540:620, 40:500] = 255
+    printed = check(data, a_channel(slot), slot, matte, seen=look(data, decoder))
+
+    assert [one.status for one in beside if "look like text" in one.value] == ["person"]
+    assert not [one for one in printed if "look like text" in one.value]
+
+
+@pytest.mark.parametrize(
+    ("uri", "status"),
+    [
+        (DRAWN_BY_AI, "accepted"),
+        ("trainedAlgorithmicMedia", "refused"),
+        (DRAWN_BY_AI.replace("trained", "trianed"), "refused"),
+        (None, "not-checked"),
+    ],
+)
+def test_a_marking_that_resolves_to_nothing_is_refused(
+    uri: str | None, status: str, decoder: Decoder
+) -> None:
+    """A short or misspelt word tells no program that AI took part."""
+    data, _ = a_file(xmp=xmp_packet(uri, "x"))
+    slot = a_scene_slot(preferred_width=200)
+
+    assert (
+        verdict_of("ai-marking", check(data, a_channel(slot), slot, seen=look(data, decoder))).status
+        == status
+    )
+
+
+def test_the_marking_is_read_from_every_container() -> None:
+    """JPEG, PNG (plain and packed) and WebP."""
+    packet, rgb = xmp_packet(COMPOSITE_WITH_AI, "x"), np.zeros((20, 20, 3), np.uint8)
+    packed = PngInfo()
+    packed.add_itxt("XML:com.adobe.xmp", packet.decode(), zip=True)
+    files = [
+        encode_png(rgb, packet),
+        encode_webp(rgb, packet, None),
+        encode_webp(rgb, packet, 80),
+        saved(Image.fromarray(rgb), "PNG", pnginfo=packed),
+        saved(Image.fromarray(rgb), "JPEG", xmp=packet),
+    ]
+    assert [read_source_type(data) for data in files] == [COMPOSITE_WITH_AI] * 5
+    assert [read_source_type(data[:60]) for data in files] == [None] * 5
+
+
+def test_bytes_that_nothing_decodes_are_judged_by_format_and_size() -> None:
+    """A torn file has a format and a size, no more."""
+    verdicts = unreadable(b"%PDF-1.7" + bytes(2_000), a_channel(), a_slot(max_bytes=1_000))
+
+    assert refused(verdicts) == ["format", "max-bytes"]
+    assert verdict_of("format", verdicts).value == "PDF"
