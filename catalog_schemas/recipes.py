@@ -124,19 +124,19 @@ class GateRecipe(Written):
     """
 
     max_missing: float = Field(0.5, gt=0, le=1, description="share of the product that a picture may lack")
-    max_expansion: float = Field(0.15, gt=0, description="growth of the product area, share of the reference")
+    max_expansion: float = Field(0.25, gt=0, description="growth of the product area, share of the reference")
     max_delta_e: float = Field(
         3.0, gt=0, description="median CIEDE2000 inside the product, keep and packshot"
     )
     max_draw_delta_e: float = Field(12.0, gt=0, description="CIEDE2000 between mean product colours, draw")
     max_colour_changed: float = Field(
-        0.03, ge=0, le=1, description="share of the product whose colour differs by a CIEDE2000 of 5 or more"
+        0.1, ge=0, le=1, description="share of the product whose colour differs by a CIEDE2000 of 5 or more"
     )
     max_moved: float = Field(
-        0.01, ge=0, description="distance from where the product belongs, share of its longer side"
+        0.014, ge=0, description="distance from where the product belongs, share of its longer side"
     )
     max_outline_lost: float = Field(
-        0.5, gt=0, le=1, description="share of the outline beyond which the product's colour goes on"
+        0.54, gt=0, le=1, description="share of the outline beyond which the product's colour goes on"
     )
     max_second_likeness: float | None = Field(
         None,
@@ -145,27 +145,27 @@ class GateRecipe(Written):
         description="cosine of the product and another thing in the picture; null: the eyes' own",
     )
     max_other_things: float = Field(
-        0.2, ge=0, description="area of things that stand out beside the product, share of the product's"
+        0.24, ge=0, description="area of things that stand out beside the product, share of the product's"
     )
     min_print_kept: float = Field(
-        0.7, ge=-1, le=1, description="structural similarity of the worst place of print or pattern"
+        0.74, ge=-1, le=1, description="structural similarity of the worst place of print or pattern"
     )
     min_sharpness: float = Field(
         0.6, ge=0, description="gradient energy of the product, share of that of the photo"
     )
     max_halo: float = Field(
-        6.0, gt=0, description="Lab distance of the rim from mixtures of product and ground"
+        10.0, gt=0, description="Lab distance of the rim from mixtures of product and ground"
     )
     min_ground_range: float = Field(
-        0.02, ge=0, le=1, description="range of the surroundings' luma; a black or plain picture has none"
+        0.026, ge=0, le=1, description="range of the surroundings' luma; a black or plain picture has none"
     )
     max_seam: float = Field(
-        1.5,
+        3.4,
         gt=0,
         description="step along the border of what was continued, over the picture's own 95th percentile",
     )
     min_shadow_depth: float = Field(
-        0.1, ge=-1, le=1, description="how much darker the ground is below the product than around it"
+        0.11, ge=-1, le=1, description="how much darker the ground is below the product than around it"
     )
     min_fidelity: float | None = Field(
         None, ge=-1, le=1, description="cosine of a drawn product and its photo; null: the eyes' own"
@@ -175,7 +175,7 @@ class GateRecipe(Written):
     )
 
 
-POCKET_COSINES = {"max_second_likeness": 0.6, "min_fidelity": 0.6, "min_prompt_match": 0.2}
+POCKET_COSINES = {"max_second_likeness": 0.78, "min_fidelity": 0.7, "min_prompt_match": 0.66}
 """What the null limits are with the eyes that ship."""
 
 

@@ -9,8 +9,8 @@ from productshot.gates.comparison import Mask, area, luma, solid
 from productshot.geometry import Box
 from productshot.pixels import Pixels
 
-SEAM_FLOOR = 0.5
-"""Levels: a picture whose own steps are all smaller is smooth, and a seam is measured against this."""
+SEAM_FLOOR = 2.0
+"""Levels: nobody sees a smaller step, so a smooth picture's seam is measured against this."""
 BESIDE = 3
 """Lines at each side that a step is compared with."""
 DARK = 16.0
