@@ -424,7 +424,7 @@ class Case:
 
 CHOSEN: dict[str, tuple[str, ...]] = {
     "moved": ("shifted",), "outline_lost": ("grown",), "object_expansion": (),
-    "second_product": ("doubled",), "other_things": (), "colour_changed": ("recoloured",), "halo": ("halo",),
+    "second_product": ("doubled",), "other_things": ("doubled",), "colour_changed": ("recoloured",), "halo": ("halo",),
     "print_kept": ("garbled",), "shadow_depth": ("floating",), "seam": ("seam",), "ground_range": ("black",),
 }  # fmt: skip
 """Measures whose limits are chosen here, each with the faults that it is made for; the others keep their limits."""

@@ -122,7 +122,10 @@ def _measure_shape(
         found.skip(OF_OUTLINES, reason)
         return
     product = shape.attached(rendered, reference)
-    found.numbers["object_expansion"] = shape.expansion(product, reference)
+    whole = np.maximum(
+        reference, seen.alpha
+    )  # what the segmentation overlooks on grey is no growth in a scene
+    found.numbers["object_expansion"] = shape.expansion(product, whole)
     found.numbers["product_missing"] = shape.missing(product, reference)
     others = other_things(seen, rendered, stands, senses.segment)
     found.numbers["second_product"] = most_alike(seen, others.things, senses.likeness)
@@ -134,7 +137,7 @@ class Others:
     """What else is in the picture."""
 
     things: list[Mask]  # (h, w) each, largest first
-    clear_area: int  # px of those that are seen beside the product and stand out from the ground
+    clear_area: int  # px of those that stand out from the ground
 
 
 def other_things(seen: Comparison, rendered: Pixels, stands: Pixels, segment: Segment) -> Others:
@@ -145,11 +148,15 @@ def other_things(seen: Comparison, rendered: Pixels, stands: Pixels, segment: Se
     """
     least = MIN_SECOND * area(solid(seen.alpha))
     near, own = grown(stands >= FAINT, AROUND_PX), shape.with_shadow(stands)
-    beside = shape.apart(rendered, near, least)
-    clear = [int(thing.sum()) for thing in beside if shape.is_clear(seen.picture, rendered, thing, near)]
     next_found = segment(shape.without_product(seen.picture, own))
-    things = sorted([*beside, *shape.apart(next_found, own, least)], key=lambda thing: -int(thing.sum()))
-    return Others(things[:MOST_SECOND], sum(clear))
+    things, clear = [], np.zeros(seen.alpha.shape, bool)
+    for seen_as, apart_from in ((rendered, near), (next_found, own)):
+        for thing in shape.apart(seen_as, apart_from, least):
+            things.append(thing)
+            if shape.is_clear(seen.picture, seen_as, thing, apart_from):
+                clear |= thing
+    things.sort(key=lambda thing: -int(thing.sum()))
+    return Others(things[:MOST_SECOND], int(clear.sum()))
 
 
 def most_alike(seen: Comparison, things: list[Mask], likeness: Likeness) -> float:

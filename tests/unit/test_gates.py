@@ -194,6 +194,17 @@ def test_another_thing_is_no_second_product_but_is_counted() -> None:
     assert (numbers["second_product"], numbers["object_expansion"], numbers["other_things"]) == (0, 0, 0.25)
 
 
+def test_what_is_overlooked_on_grey_is_no_growth() -> None:
+    """A product of which the segmentation sees three quarters on grey and all in the scene has not grown."""
+    alpha = a_square(30, 30, 70, 70)
+    seen = Comparison(a_picture(alpha, ground=SPOTTED), a_picture(alpha), alpha)
+    on_grey = looking(
+        lambda picture: reddish(picture) & a_square(30, 30, 70, 60 if (picture == GREY).any() else 70)
+    )
+    numbers = measure_render("key", "keep", seen, on_grey).numbers
+    assert (numbers["reference_iou"], numbers["object_expansion"]) == (0.75, 0)
+
+
 def test_what_is_half_seen_is_no_thing() -> None:
     """A patch of the ground's own colour does not stand out, however sure the segmentation is."""
     alpha = a_square(30, 30, 70, 70)
