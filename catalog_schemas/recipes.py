@@ -124,7 +124,7 @@ class GateRecipe(Written):
     """
 
     max_missing: float = Field(0.5, gt=0, le=1, description="share of the product that a picture may lack")
-    max_expansion: float = Field(0.25, gt=0, description="growth of the product area, share of the reference")
+    max_expansion: float = Field(0.24, gt=0, description="growth of the product area, share of the reference")
     max_delta_e: float = Field(
         3.0, gt=0, description="median CIEDE2000 inside the product, keep and packshot"
     )
@@ -145,7 +145,7 @@ class GateRecipe(Written):
         description="cosine of the product and another thing in the picture; null: the eyes' own",
     )
     max_other_things: float = Field(
-        0.24, ge=0, description="area of things that stand out beside the product, share of the product's"
+        0.18, ge=0, description="area of things that stand out beside the product, share of the product's"
     )
     min_print_kept: float = Field(
         0.74, ge=-1, le=1, description="structural similarity of the worst place of print or pattern"
