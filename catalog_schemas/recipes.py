@@ -116,14 +116,67 @@ class RenderRecipe(Written):
 
 
 class GateRecipe(Written):
-    """Limits of the gates; changing one re-judges stored numbers and renders nothing."""
+    """Limits of the gates; changing one re-judges stored numbers and renders nothing.
+
+    The defaults were chosen by benchmarks/gates.py on planted faults. Limits that are null are those of cosines,
+    whose scale is the image model's own: with the eyes that ship they are `POCKET_COSINES`, with others nothing is
+    judged until a limit is written.
+    """
 
     max_missing: float = Field(0.5, gt=0, le=1, description="share of the product that a picture may lack")
-    max_expansion: float = Field(0.15, gt=0, description="growth of the product area, share of the reference")
+    max_expansion: float = Field(0.24, gt=0, description="growth of the product area, share of the reference")
     max_delta_e: float = Field(
         3.0, gt=0, description="median CIEDE2000 inside the product, keep and packshot"
     )
     max_draw_delta_e: float = Field(12.0, gt=0, description="CIEDE2000 between mean product colours, draw")
+    max_colour_changed: float = Field(
+        0.1, ge=0, le=1, description="share of the product whose colour differs by a CIEDE2000 of 5 or more"
+    )
+    max_moved: float = Field(
+        0.014, ge=0, description="distance from where the product belongs, share of its longer side"
+    )
+    max_outline_lost: float = Field(
+        0.54, gt=0, le=1, description="share of the outline beyond which the product's colour goes on"
+    )
+    max_second_likeness: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="cosine of the product and another thing in the picture; null: the eyes' own",
+    )
+    max_other_things: float = Field(
+        0.18, ge=0, description="area of things that stand out beside the product, share of the product's"
+    )
+    min_print_kept: float = Field(
+        0.74, ge=-1, le=1, description="structural similarity of the worst place of print or pattern"
+    )
+    min_sharpness: float = Field(
+        0.6, ge=0, description="gradient energy of the product, share of that of the photo"
+    )
+    max_halo: float = Field(
+        10.0, gt=0, description="Lab distance of the rim from mixtures of product and ground"
+    )
+    min_ground_range: float = Field(
+        0.026, ge=0, le=1, description="range of the surroundings' luma; a black or plain picture has none"
+    )
+    max_seam: float = Field(
+        3.4,
+        gt=0,
+        description="step along the border of what was continued, over the picture's own 95th percentile",
+    )
+    min_shadow_depth: float = Field(
+        0.11, ge=-1, le=1, description="how much darker the ground is below the product than around it"
+    )
+    min_fidelity: float | None = Field(
+        None, ge=-1, le=1, description="cosine of a drawn product and its photo; null: the eyes' own"
+    )
+    min_prompt_match: float | None = Field(
+        None, ge=-1, le=1, description="cosine of picture and prompt; null: the eyes' own"
+    )
+
+
+POCKET_COSINES = {"max_second_likeness": 0.78, "min_fidelity": 0.7, "min_prompt_match": 0.66}
+"""What the null limits are with the eyes that ship."""
 
 
 class AssetRecipe(Written):
@@ -147,3 +200,11 @@ class Recipes(Written):
         description="who tells how like two products are: pocket; a path, S3 prefix or pinned hub name of CLIP or DINO",
     )
     assets: AssetRecipe = AssetRecipe()
+
+    @property
+    def limits(self) -> GateRecipe:
+        """The gates' limits, those of cosines filled in where the eyes are the ones that ship."""
+        if self.eyes != "pocket":
+            return self.gates
+        own = {name: value for name, value in POCKET_COSINES.items() if getattr(self.gates, name) is None}
+        return self.gates.model_copy(update=own)

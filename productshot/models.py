@@ -9,11 +9,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from catalog_schemas import AdapterRecipe, Recipes, RenderRecipe
+from productshot.errors import InputRefused
+from productshot.pixels import Pixels
 
 if TYPE_CHECKING:
     from productshot.adapters import TrainingBase
     from productshot.render.base import Base, Kind
-    from productshot.render.eyes import Eyes
+    from productshot.render.eyes import Eyes, Words
 
 
 class Models:
@@ -70,6 +72,25 @@ class Models:
         from productshot.render.eyes import open_eyes
 
         return open_eyes(self._recipes.eyes)
+
+    def prompt_match(self, picture: Pixels, prompt: str) -> float:
+        """Cosine, -1..1, of a picture (h, w, 3) uint8 and words, by the towers that ship.
+
+        InputRefused: the towers say nothing of this picture, because other models painted or look at it, or of
+        these words.
+        """
+        base, eyes = self._recipes.renders.base, self._recipes.eyes
+        if base != "pocket" or eyes != "pocket":
+            told = f"is of a picture that base {base} painted and eyes {eyes} see"
+            raise InputRefused("the prompt", told, "the word tower that ships knows pocket's pictures only")
+        return float(self.words.match(picture, prompt))
+
+    @cached_property
+    def words(self) -> Words:
+        """The word tower that ships."""
+        from productshot.render.eyes import open_words
+
+        return open_words()
 
     @cached_property
     def training_base(self) -> TrainingBase:

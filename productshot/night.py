@@ -22,7 +22,7 @@ from productshot.review import Said, decisions_of, with_decision
 from productshot.stages.assets import AssetJob, make_assets, publish
 from productshot.stages.cutouts import choose_cutout, cut_out_photos
 from productshot.stages.departures import departed, unpublish
-from productshot.stages.gates import Judged, judge_render, judge_size, measure_renders
+from productshot.stages.gates import Judged, Painted, judge_render, judge_size, measure_renders
 from productshot.stages.photos import find_photos, measure_photos, product_photos
 from productshot.stages.renders import RenderJob, fallback_of, jobs_of, render_jobs, with_more
 from productshot.store import Store
@@ -244,19 +244,20 @@ class Night:
     def _paint(self, jobs: Sequence[RenderJob]) -> list[Judged]:
         """Render, measure and judge; refusals are filed, the judged pictures returned and filed."""
         recipes, policy = self.catalog.recipes, self.catalog.review
-        renders = []
-        for outcome in render_jobs(jobs, recipes.renders, self.ledger, self.models, self.report):
+        painted = []
+        outcomes = render_jobs(jobs, recipes.renders, self.ledger, self.models, self.report)
+        for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Render):
-                renders.append(outcome)
+                painted.append(Painted(outcome, job.scene, job.sku.noun))
             else:
                 self._keep(outcome)
-        measured = measure_renders(renders, self.ledger, self.models, self.report)
+        measured = measure_renders(painted, self.ledger, self.models, self.report)
         pictures = []
-        for render, measures in zip(renders, measured, strict=True):
+        for (render, _, _), measures in zip(painted, measured, strict=True):
             if isinstance(measures, Refusal):
                 self._keep(measures)
                 continue
-            verdict = judge_render(render, measures, recipes.gates, recipes.cutouts, policy)
+            verdict = judge_render(render, measures, recipes.limits, recipes.cutouts, policy)
             verdict = with_decision(render, verdict, self._decisions(render.sku))
             verdict = judge_size(render, verdict, self._channels(), recipes.assets)
             picture = Judged(render, measures, verdict)

@@ -12,7 +12,7 @@ from productshot.night import LANES_WITH_ADAPTER, Night, SkuNight
 from productshot.records import Adapter, Cutout, Photo, Render
 from productshot.stages.adapters import adapter_task
 from productshot.stages.cutouts import cutout_task
-from productshot.stages.gates import gate_task
+from productshot.stages.gates import Painted, gate_task
 from productshot.stages.photos import PhotoSource, find_photos, photo_task, product_photos
 from productshot.stages.renders import render_task
 
@@ -139,8 +139,12 @@ def _picture_work(one: SkuNight, night: Night) -> list[Work]:
     jobs = [job for job in night.render_jobs(one) if job.lane != "draw" or job.adapter]
     tasks = [render_task(job, night.catalog.recipes.renders, night.models) for job in jobs]
     renders, work = _look(night, one.sku.sku, "renders", tasks)
-    painted = [one for one in renders if isinstance(one, Render) and one.lane != "packshot"]
-    gate_tasks = [gate_task(render, night.models) for render in painted]
+    painted = [
+        Painted(render, one.scenes[render.scene], one.sku.noun)
+        for render in renders
+        if isinstance(render, Render) and render.lane != "packshot"
+    ]
+    gate_tasks = [gate_task(picture, night.models) for picture in painted]
     _, gate_work = _look(night, one.sku.sku, "gates", gate_tasks)
     if work:
         return [*work, *_later(one, night, 0, work[0].cause, "gates")]

@@ -166,7 +166,7 @@ def _card(one: SkuNight, night: Night) -> dict[str, Any]:
         "fallbacks": one.fallbacks,
         "cutouts": [_cutout_figure(cutout, night) for cutout in used.values()],
         "pictures": [
-            {**_picture_report(judged), "image": as_data_uri(jpeg_thumb(_render_thumb(judged, ledger)))}
+            {**_picture_report(judged), "image": as_data_uri(jpeg_thumb(_render_thumb(judged, one, ledger)))}
             for judged in one.judged
             if judged.render.lane != "packshot"
         ],
@@ -196,8 +196,8 @@ def _photo_thumb(photo: Photo, night: Night) -> str | None:
     return as_data_uri(jpeg_thumb(_thumb(rgb)))
 
 
-def _render_thumb(judged: Judged, ledger: Ledger) -> Pixels:
-    return _thumb(compared(judged.render, ledger).picture)
+def _render_thumb(judged: Judged, one: SkuNight, ledger: Ledger) -> Pixels:
+    return _thumb(compared(judged.render, ledger, one.scenes[judged.render.scene]).picture)
 
 
 def _asset_figure(asset: Asset, ledger: Ledger) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from productshot.errors import ConfigInvalid, ModelDamaged
+from productshot.errors import ConfigInvalid, InputRefused, ModelDamaged
 from productshot.pixels import Pixels
-from productshot.pocket.clip import SIDE, load_tower, on_grey, see_products
+from productshot.pocket.clip import SIDE, ImageTower, load_tower, on_grey, see_pictures, see_products
 from productshot.pocket.instances import square_cutout
 from productshot.render.base import quiet, resolve_model
 
@@ -80,6 +80,43 @@ def open_eyes(name: str = "pocket") -> Eyes:
     crop = told.get("crop_size") or {}
     side = int(crop.get("height") or model.config.image_size)
     return Eyes(partial(_see, model, output, told["image_mean"], told["image_std"]), side)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Pocket's two towers side by side: how well words say what a picture shows."""
+
+    tower: ImageTower
+    tokenizer: Any
+    encoder: Any
+
+    @torch.inference_mode()
+    def match(self, picture: Pixels, words: str) -> float:
+        """Cosine, -1..1, of a picture (h, w, 3) uint8 and words (CLIP score, Hessel et al. 2021, unscaled).
+
+        InputRefused: a word that the tower does not know whole, or more words than it reads.
+        """
+        unknown = [word for word in words.split() if len(self.tokenizer.tokenize(word)) != 1]
+        limit = self.tokenizer.model_max_length - 2
+        if unknown or len(words.split()) > limit:
+            told = f"has {len(words.split())} words, unknown: {', '.join(unknown) or 'none'}"
+            raise InputRefused(
+                "the prompt", told, f"the word tower that ships reads {limit} words of its own kind"
+            )
+        ids = self.tokenizer(words, padding="max_length", max_length=limit + 2, return_tensors="pt").input_ids
+        said = self.tower.of_words(self.encoder(ids).pooler_output)
+        return float((see_pictures(self.tower, picture[None]) @ said.T)[0, 0])
+
+
+def open_words() -> Words:
+    """The towers that ship. ModelDamaged: they are not as they were released."""
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    base = resolve_model("pocket", "base")
+    with quiet():
+        encoder = CLIPTextModel.from_pretrained(base / "text_encoder", local_files_only=True)
+        tokenizer = CLIPTokenizer.from_pretrained(base / "tokenizer", local_files_only=True)
+    return Words(load_tower(resolve_model("pocket", "eyes")), tokenizer, encoder.float().eval())
 
 
 def _see(model: Any, output: str, mean: Sequence[float], std: Sequence[float], cutouts: Pixels) -> Tensor:

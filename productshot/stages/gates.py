@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from catalog_schemas import AssetRecipe, Channel, CutoutRecipe, GateRecipe, ReviewPolicy
-from productshot.assets.compose import DRAW_LARGER, drawn_limit, drawn_width
-from productshot.gates import Comparison, judge, measure_render
+from catalog_schemas import AssetRecipe, Channel, CutoutRecipe, GateRecipe, ReviewPolicy, Scene, Shadow
+from productshot.assets.compose import DRAW_LARGER, drawn_limit, drawn_width, product_box
+from productshot.assets.ground import add_grain, cast_shadow, enlarge
+from productshot.gates import Comparison, Senses, judge, measure_render
 from productshot.geometry import Box, Size, frame_for
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
-from productshot.pixels import from_png, lay, paste, resize
+from productshot.pixels import Pixels, from_png, lay, paste, resize
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Measures, Refusal, Render, Verdict
 
@@ -30,62 +32,104 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-def gate_task(render: Render, models: Models) -> Task:
+class Painted(NamedTuple):
+    """A render with what was asked of it."""
+
+    render: Render
+    scene: Scene
+    noun: str | None
+
+    @property
+    def prompt(self) -> str:
+        """What the picture should show: keep, the scene without a product; draw, the product without its token."""
+        if self.render.lane == "keep":
+            return self.scene.scene_prompt
+        return " ".join(self.scene.prompt.format(noun=self.noun or "", token="").split())
+
+
+def gate_task(painted: Painted, models: Models) -> Task:
     """What the stage measures: the picture and its cutout, seen by the cutout model and the image tower."""
+    render = painted.render
     parents = (render.key, render.digest, render.cutout.digest)
-    return Task(render.sku, "gates", parents, {"model": models.cutout_digest, "tower": models.eyes_digest})
+    asked = {"shadow": painted.scene.shadow.model_dump(mode="json"), "prompt": painted.prompt}
+    return Task(
+        render.sku, "gates", parents, {"model": models.cutout_digest, "tower": models.eyes_digest, **asked}
+    )
 
 
 def measure_renders(
-    renders: Sequence[Render], ledger: Ledger, models: Models, report: ReportProgress
+    pictures: Sequence[Painted], ledger: Ledger, models: Models, report: ReportProgress
 ) -> Iterator[Measures | Refusal | None]:
-    """One outcome per render, in order; None for a packshot, which is the cutout itself."""
-    for done, render in enumerate(renders, 1):
+    """One outcome per picture, in order; None for a packshot, which is the cutout itself."""
+    for done, painted in enumerate(pictures, 1):
+        render = painted.render
         if render.lane == "packshot":
             yield None
         else:
-            task = gate_task(render, models)
-            outcome = ledger.once(task, lambda: _measure(render, ledger, models))  # noqa: B023
+            task = gate_task(painted, models)
+            outcome = ledger.once(task, lambda: _measure(painted, ledger, models))  # noqa: B023
             assert isinstance(outcome, (Measures, Refusal))
             yield outcome
-        report(Progress("gates", done, len(renders), f"{render.sku}/{render.scene}"))
+        report(Progress("gates", done, len(pictures), f"{render.sku}/{render.scene}"))
 
 
-def _measure(render: Render, ledger: Ledger, models: Models) -> Measures:
+def _measure(painted: Painted, ledger: Ledger, models: Models) -> Measures:
     from productshot.cutout import coarse_alpha
 
-    seen = compared(render, ledger)
-    measures = measure_render(
-        render.key,
-        render.lane,
-        seen,
+    render = painted.render
+    seen = compared(render, ledger, painted.scene)
+    described = seen.bare if render.lane == "keep" else seen.picture
+    senses = Senses(
         lambda rgb: coarse_alpha(rgb, models.cutout_session),
         lambda one, other: models.eyes.fidelity(one, other),
+        lambda rgb, words: models.prompt_match(rgb, words),
+    )
+    measures = measure_render(
+        render.key, render.lane, replace(seen, described=described, prompt=painted.prompt), senses
     )
     rounded = {name: round(number, 4) for name, number in measures.numbers.items()}
     return measures.model_copy(update={"numbers": rounded})
 
 
-def compared(render: Render, ledger: Ledger) -> Comparison:
-    """The picture beside the cutout on plain grey, the master square at COMPARE_PX.
+def compared(render: Render, ledger: Ledger, scene: Scene) -> Comparison:
+    """The picture as the assets will show it, beside the cutout on plain grey; the master square at COMPARE_PX.
 
     A drawn picture's reference shows the cutout where the control sketch stood.
     """
     assert render.master is not None
     plate = from_png(ledger.data(render.sku, "renders", render.digest, "png"))
     cutout = from_png(ledger.data(render.sku, "cutouts", render.cutout.digest, "png"))
-    master = render.master
-    square = plate[master.top : master.bottom, master.left : master.right]
-    canvas = Size(COMPARE_PX, COMPARE_PX)
-    picture = resize(np.ascontiguousarray(square), canvas)
-    grey = np.full((COMPARE_PX, COMPARE_PX, 3), REFERENCE_GREY, np.uint8)
     stands = render.product or render.sketch
     assert stands is not None
+    return compare(plate, render.master, stands, cutout, scene.shadow, pasted=render.product is not None)
+
+
+def compare(
+    plate: Pixels, master: Box, stands: Box, cutout: Pixels, shadow: Shadow, pasted: bool = True
+) -> Comparison:
+    """The picture of a plate's master square at COMPARE_PX, beside the (h, w, 4) cutout on plain grey.
+
+    `stands`: the cutout's box in px of the plate. A pasted product casts its shadow on the ground, under the same
+    grain as in the files; else the plate's own pixels are the picture.
+    """
+    canvas = Size(COMPARE_PX, COMPARE_PX)
     at = scaled(stands, master, COMPARE_PX)
     product = resize(cutout, at.size)
-    if render.product is not None:
-        picture = paste(product, picture, at)
-    return Comparison(picture, paste(product, grey, at), lay(product[..., 3], canvas, at))
+    alpha = lay(product[..., 3], canvas, at)
+    ground = enlarge(plate, (master.left, master.top, master.right, master.bottom), canvas)
+    bare = add_grain(ground, plate)
+    solid = product_box(alpha) if pasted else None
+    shaded = bare if solid is None else add_grain(cast_shadow(ground, alpha, solid, shadow), plate)
+    grey = np.full((COMPARE_PX, COMPARE_PX, 3), REFERENCE_GREY, np.uint8)
+    return Comparison(
+        paste(product, shaded, at) if pasted else bare,
+        paste(product, grey, at),
+        alpha,
+        bare,
+        plate,
+        master,
+        shadow.strength if shadow.kind != "none" else 0.0,
+    )
 
 
 def scaled(box: Box, frame: Box, width: int) -> Box:
@@ -133,11 +177,13 @@ def judge_render(
     cutouts: CutoutRecipe,
     policy: ReviewPolicy,
 ) -> Verdict:
-    """The verdict of all gates; an unsure cutout and, by policy, a drawn product go to a person."""
-    if measures is not None:
-        verdict = judge(measures, render.lane, limits)
-        if verdict.status == "refused":
-            return verdict
+    """The verdict of all gates; an unsure cutout and, by policy, a drawn product go to a person.
+
+    What a gate refuses comes first, what it asks a person comes before the policy's question.
+    """
+    verdict = Verdict(status="accepted") if measures is None else judge(measures, render.lane, limits)
+    if verdict.status == "refused":
+        return verdict
     confidence = render.cutout.confidence
     if confidence < cutouts.min_confidence:
         return Verdict(
@@ -147,6 +193,8 @@ def judge_render(
             limit=f"at least {cutouts.min_confidence:.2f}",
             remedy="look at the cutout; approve, or add <name>.mask.png beside the photo",
         )
+    if verdict.status == "person":
+        return verdict
     if policy.policy == "person" or (render.lane == "draw" and policy.draw == "person"):
         return Verdict(
             status="person", gate="review_policy", value=f"lane {render.lane}", limit="a person decides"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from catalog_schemas.recipes import GateRecipe
+from catalog_schemas.recipes import GateRecipe, Recipes
 from productshot.errors import InputRefused
 from productshot.gates import (
     Comparison,
+    Senses,
+    attached,
     colour_shift,
     expansion,
     judge,
@@ -17,10 +19,14 @@ from productshot.gates import (
     missing,
     overlap,
 )
+from productshot.gates.measure import Segment
 from productshot.pixels import Pixels
 from productshot.records import Measures
 
 GREY, RED = (128, 128, 128), (200, 40, 40)
+SPOTTED = (90, 120, 128)
+UNPAINTED = GateRecipe(min_ground_range=0)
+"""The pictures here stand on a plain ground."""
 
 
 def a_square(left: int, top: int, right: int, bottom: int, size: int = 100) -> Pixels:
@@ -42,6 +48,17 @@ def not_ground(picture: Pixels) -> Pixels:
     return np.where((picture != np.uint8(GREY)).any(axis=2), np.uint8(255), np.uint8(0))
 
 
+def reddish(picture: Pixels) -> Pixels:
+    """A segmentation that finds whatever is red."""
+    red = picture[..., 0].astype(int) - picture[..., 1] > 100
+    return np.where(red, np.uint8(255), np.uint8(0))
+
+
+def strong(picture: Pixels) -> Pixels:
+    """A segmentation that finds whatever has a strong colour."""
+    return np.where(np.ptp(picture.astype(int), axis=2) > 100, np.uint8(255), np.uint8(0))
+
+
 def blind(picture: Pixels) -> Pixels:
     """A segmentation that finds nothing, ever."""
     return np.zeros(picture.shape[:2], np.uint8)
@@ -51,6 +68,16 @@ def same_mean(one: Pixels, other: Pixels) -> float:
     """A tower that sees nothing but the mean colour of each product."""
     seen, true = (cutout[cutout[..., 3] > 0].mean(axis=0) for cutout in (one, other))
     return float(np.allclose(seen, true))
+
+
+def no_words(picture: Pixels, words: str) -> float:
+    """A word tower that refuses whatever it is asked."""
+    raise InputRefused("the prompt", "has words that nobody knows")
+
+
+def looking(segment: Segment) -> Senses:
+    """Models that see like this and otherwise nothing but mean colours."""
+    return Senses(segment, same_mean, no_words)
 
 
 def test_the_same_outline_has_not_grown() -> None:
@@ -117,19 +144,21 @@ def test_a_kept_product_measures_clean_and_is_accepted() -> None:
     """The reference itself as picture: nothing grown, nothing missing, no colour shift."""
     alpha = a_square(30, 30, 70, 70)
     seen = Comparison(a_picture(alpha), a_picture(alpha), alpha)
-    measures = measure_render("key", "keep", seen, not_ground, same_mean)
-    wanted = {"reference_iou": 1, "object_expansion": 0, "product_missing": 0, "delta_e": 0}
-    assert measures.numbers == wanted
-    assert judge(measures, "keep", GateRecipe()).status == "accepted"
+    measures = measure_render("key", "keep", seen, looking(not_ground))
+    clean = {"object_expansion": 0, "product_missing": 0, "second_product": 0, "delta_e": 0, "moved": 0}
+    clean |= {"colour_changed": 0, "outline_lost": 0, "reference_iou": 1}
+    assert {name: measures.numbers[name] for name in clean} == clean
+    assert measures.numbers["halo"] == pytest.approx(0, abs=1e-4)
+    assert judge(measures, "keep", UNPAINTED).status == "accepted"
 
 
 def test_a_measure_that_says_nothing_tells_why() -> None:
-    """Photographed pixels have no fidelity to measure, and no prompt is matched in silence."""
+    """Photographed pixels have no fidelity to measure, and a packshot's ground is not painted."""
     alpha = a_square(30, 30, 70, 70)
     seen = Comparison(a_picture(alpha), a_picture(alpha), alpha)
-    reasons = measure_render("key", "packshot", seen, blind, same_mean).not_valid
+    reasons = measure_render("key", "packshot", seen, looking(blind)).not_valid
     assert reasons["subject_fidelity"] == "the product's pixels are the photographed ones"
-    assert reasons["prompt_match"] == "the gates are not given the prompt yet"
+    assert reasons["prompt_match"] == "a packshot has no painted surroundings"
     assert reasons["object_expansion"] == "a packshot has no painted surroundings"
 
 
@@ -137,35 +166,74 @@ def test_an_unsure_segmentation_invalidates_the_outline_gates_only() -> None:
     """A network that misses the product on plain grey says so with its IoU; the colours are still judged."""
     alpha = a_square(30, 30, 70, 70)
     seen = Comparison(a_picture(alpha, (40, 40, 200)), a_picture(alpha), alpha)
-    measures = measure_render("key", "keep", seen, blind, same_mean)
+    measures = measure_render("key", "keep", seen, looking(blind))
     assert "with IoU 0.00; at least 0.6 is needed" in measures.not_valid["object_expansion"]
-    assert judge(measures, "keep", GateRecipe()).gate == "delta_e"
+    assert measures.not_valid["second_product"] == measures.not_valid["object_expansion"]
+    assert judge(measures, "keep", UNPAINTED).gate == "delta_e"
 
 
 def test_a_second_product_is_refused_with_value_limit_and_remedy() -> None:
     """The verdict names the gate, what was measured, what is allowed and what to do."""
     alpha = a_square(30, 30, 70, 70)
-    seen = Comparison(a_picture(alpha | a_square(0, 0, 20, 20)), a_picture(alpha), alpha)
-    verdict = judge(measure_render("key", "keep", seen, not_ground, same_mean), "keep", GateRecipe())
-    assert (verdict.status, verdict.gate) == ("refused", "object_expansion")
-    assert (verdict.value, verdict.limit) == ("0.250", "at most 0.15")
+    seen = Comparison(a_picture(alpha | a_square(0, 0, 20, 20), ground=SPOTTED), a_picture(alpha), alpha)
+    measures = measure_render("key", "keep", seen, looking(reddish))
+    verdict = judge(measures, "keep", Recipes().limits)
+    assert (verdict.status, verdict.gate, verdict.value) == ("refused", "second_product", "1.000")
+    assert verdict.limit.startswith("at most")
     assert "another seed" in verdict.remedy
+
+
+def test_another_thing_is_no_second_product_but_is_counted() -> None:
+    """A blue thing of 400 px beside a red product of 1,600 px: unlike it, no growth of it, a quarter of its area."""
+    alpha = a_square(30, 30, 70, 70)
+    picture = a_picture(alpha, ground=SPOTTED)
+    picture[:20, :20] = (30, 30, 220)
+    numbers = measure_render(
+        "key", "keep", Comparison(picture, a_picture(alpha), alpha), looking(strong)
+    ).numbers
+    assert (numbers["second_product"], numbers["object_expansion"], numbers["other_things"]) == (0, 0, 0.25)
+
+
+def test_what_is_overlooked_on_grey_is_no_growth() -> None:
+    """A product of which the segmentation sees three quarters on grey and all in the scene has not grown."""
+    alpha = a_square(30, 30, 70, 70)
+    seen = Comparison(a_picture(alpha, ground=SPOTTED), a_picture(alpha), alpha)
+    on_grey = looking(
+        lambda picture: reddish(picture) & a_square(30, 30, 70, 60 if (picture == GREY).any() else 70)
+    )
+    numbers = measure_render("key", "keep", seen, on_grey).numbers
+    assert (numbers["reference_iou"], numbers["object_expansion"]) == (0.75, 0)
+
+
+def test_what_is_half_seen_is_no_thing() -> None:
+    """A patch of the ground's own colour does not stand out, however sure the segmentation is."""
+    alpha = a_square(30, 30, 70, 70)
+    seen = Comparison(a_picture(alpha, ground=SPOTTED), a_picture(alpha), alpha)
+    ghosts = looking(lambda picture: strong(picture) | a_square(0, 0, 20, 20))
+    assert measure_render("key", "keep", seen, ghosts).numbers["other_things"] == 0
+
+
+def test_what_meets_the_product_nowhere_has_not_made_it_grow() -> None:
+    """Patches apart from the reference are dropped, patches that meet it stay whole."""
+    reference = a_square(30, 30, 70, 70)
+    long, far = a_square(60, 30, 90, 70), a_square(0, 0, 10, 10)
+    assert (attached(reference | long | far, reference) == reference | long).all()
 
 
 def test_a_drawn_picture_without_the_product_is_refused() -> None:
     """Nothing is found where the product should be: all of it is missing, and its colour is no number."""
     alpha = a_square(30, 30, 70, 70)
     seen = Comparison(np.full((100, 100, 3), GREY, np.uint8), a_picture(alpha), alpha)
-    measures = measure_render("key", "draw", seen, not_ground, same_mean)
+    measures = measure_render("key", "draw", seen, looking(not_ground))
     assert measures.not_valid["delta_e"] == "no product was found in the picture"
-    assert judge(measures, "draw", GateRecipe()).gate == "product_missing"
+    assert judge(measures, "draw", UNPAINTED).gate == "product_missing"
 
 
 def test_a_drawn_product_is_compared_with_its_cutout() -> None:
     """The tower is shown what was found in the picture and the cutout, wherever they stand."""
     here, there = a_square(10, 10, 40, 40), a_square(50, 50, 90, 90)
     seen = Comparison(a_picture(there), a_picture(here), here)
-    assert measure_render("key", "draw", seen, not_ground, same_mean).numbers["subject_fidelity"] == 1.0
+    assert measure_render("key", "draw", seen, looking(not_ground)).numbers["subject_fidelity"] == 1.0
 
 
 def test_draw_and_keep_have_their_own_colour_limits() -> None:
@@ -173,3 +241,38 @@ def test_draw_and_keep_have_their_own_colour_limits() -> None:
     measures = Measures(render="key", numbers={"delta_e": 8.0}, not_valid={})
     assert judge(measures, "draw", GateRecipe()).status == "accepted"
     assert judge(measures, "keep", GateRecipe()).value == "8.000"
+
+
+def test_words_that_the_tower_cannot_read_are_a_reason() -> None:
+    """A refusal of the word tower is told as it is, and judges nothing."""
+    alpha = a_square(30, 30, 70, 70)
+    picture = a_picture(alpha)
+    seen = Comparison(picture, picture, alpha, described=picture, prompt="a photo of a zorb")
+    reasons = measure_render("key", "keep", seen, looking(not_ground)).not_valid
+    assert reasons["prompt_match"] == "the prompt has words that nobody knows"
+
+
+def test_a_question_is_asked_only_when_nothing_is_refused() -> None:
+    """A seam goes to a person; with another colour too, the picture is refused for the colour."""
+    seam = Measures(render="key", numbers={"seam": 9.0}, not_valid={})
+    both = Measures(render="key", numbers={"seam": 9.0, "delta_e": 9.0}, not_valid={})
+    assert judge(seam, "keep", GateRecipe()).status == "person"
+    assert judge(both, "keep", GateRecipe()).gate == "delta_e"
+
+
+def test_a_limit_may_be_met_exactly() -> None:
+    """At most and at least include the limit itself."""
+    numbers = {"halo": GateRecipe().max_halo, "print_kept": GateRecipe().min_print_kept}
+    assert (
+        judge(Measures(render="key", numbers=numbers, not_valid={}), "keep", GateRecipe()).status
+        == "accepted"
+    )
+
+
+def test_cosines_of_other_eyes_wait_for_a_limit() -> None:
+    """The eyes that ship bring limits for their cosines; with others a cosine is stored and judged by none."""
+    measures = Measures(render="key", numbers={"second_product": 0.99}, not_valid={})
+    assert judge(measures, "keep", Recipes().limits).gate == "second_product"
+    assert judge(measures, "keep", Recipes(eyes="some/clip").limits).status == "accepted"
+    own = Recipes(eyes="some/clip", gates=GateRecipe(max_second_likeness=0.9)).limits
+    assert judge(measures, "keep", own).gate == "second_product"
