@@ -1,6 +1,7 @@
 """Speed of adapter training as ratios: ours beside diffusers' train_dreambooth_lora.py, in turns on one machine.
 
     python -m benchmarks.adapters --peer train_dreambooth_lora.py       ratios, JSON on stdout and in out/adapters
+    python -m benchmarks.adapters --night 16                            seconds and memory of 16 SKUs, 200 steps each
     python -m benchmarks.adapters --shape sdxl                          a GPU: 1, 2, 4, ... SKUs side by side
 
 The peer is given by path (it needs torchvision) and is run as its authors run it. Both train the same LoRA (rank 4
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -31,11 +33,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.shapes import UNETS, random_base
 from catalog_schemas import AdapterRecipe
-from productshot.adapters import TrainedAdapter, TrainingSet, join, open_training_base, train_adapters
+from productshot.adapters import (
+    TrainedAdapter,
+    TrainingSet,
+    join,
+    make_class_images,
+    open_training_base,
+    train_adapters,
+)
 from productshot.adapters.fleet import Fleet
 from productshot.errors import OutOfMemory
+from productshot.pixels import Pixels
 from productshot.pocket.files import base_path
 from productshot.pocket.instances import views_of
+from productshot.pocket.shapes import NOUNS
 from productshot.progress import silent
 
 SEED = 91_000_000
@@ -120,6 +131,34 @@ def finish(count: int, steps: int, out: Path) -> None:
     for outcome in train_adapters((a_set(k) for k in range(count)), recipe, base, silent):
         assert isinstance(outcome, TrainedAdapter), outcome
         (out / f"{outcome.sku}.safetensors").write_bytes(join(outcome))
+
+
+def a_night(count: int, steps: int) -> dict[str, float]:
+    """Seconds and GiB for so many products with the usual recipe, at so many steps, without looks; and for their
+    class images, which a night draws once per noun.
+    """
+    recipe = AdapterRecipe(steps=steps, look_every=0)
+    base, sets = open_training_base(recipe), [learning_set(k) for k in range(count)]
+    nouns = sorted({item.noun for item in sets})
+    images: dict[str, tuple[Pixels, ...]] = {}
+    drawing = seconds(
+        lambda: images.update({noun: tuple(make_class_images(base, noun, recipe)) for noun in nouns})
+    )
+    ready = (replace(item, class_images=images[item.noun]) for item in sets)
+    trained: list[object] = []
+    training = seconds(lambda: trained.extend(train_adapters(ready, recipe, base, silent)))
+    assert all(isinstance(outcome, TrainedAdapter) for outcome in trained), trained
+    return {
+        "class_images_s": round(drawing, 1),
+        "nouns": len(nouns),
+        "training_s": round(training, 1),
+        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
+
+
+def learning_set(number: int) -> TrainingSet:
+    """The pictures of one studio product, by its own noun."""
+    return replace(a_set(number), noun=NOUNS[number % len(NOUNS)])
 
 
 def peer(script: Path, photos: Path, steps: int) -> tuple[float, float]:
@@ -208,9 +247,15 @@ def main() -> None:
     parser.add_argument("--ours", type=int, help="only the SKU-steps/s of a fleet of so many slots")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--finish", type=int, help="only train and save so many SKUs, 100 steps each")
+    parser.add_argument(
+        "--night", type=int, help="only train so many SKUs with the usual recipe, 200 steps each"
+    )
     parser.add_argument("--shape", choices=tuple(UNETS), help="sweep over SKUs on a base of this size")
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     asked = parser.parse_args()
+    if asked.night:
+        print(json.dumps(a_night(asked.night, steps=200)))
+        return
     if asked.shape:
         print(json.dumps({asked.shape: sweep(asked.shape, asked.slots, steps=20)}))
         return
@@ -223,7 +268,7 @@ def main() -> None:
             print(asked.finish)
             return
         if asked.peer is None:
-            parser.error("--peer, --shape, --ours or --finish is needed")
+            parser.error("--peer, --night, --shape, --ours or --finish is needed")
         for number, (rgb, _) in enumerate(a_set(0).pictures):
             Image.fromarray(rgb).save(Path(folder) / f"{number}.png")
         figures = ratios(asked.peer, Path(folder), asked.rounds)
