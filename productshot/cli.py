@@ -569,28 +569,22 @@ Reviewer = Annotated[str, typer.Option(help="your name; it is kept with the deci
 Reason = Annotated[str, typer.Option(help="why")]
 
 
-@review_app.command()
-def approve(
-    render: RenderName, store: StoreUrl, reviewer: Reviewer, reason: Reason = "", as_json: AsJson = False
-) -> None:
-    """Approve a waiting picture; the next night (or `productshot sku`) publishes it."""
-    _decide("approve", render, store, reviewer, reason, as_json)
+def _add_decision(decision: str, told: str) -> None:
+    """A command of `review` that says one word of one picture."""
+
+    def say(
+        render: RenderName, store: StoreUrl, reviewer: Reviewer, reason: Reason = "", as_json: AsJson = False
+    ) -> None:
+        _decide(decision, render, store, reviewer, reason, as_json)
+
+    review_app.command(decision, help=told)(say)
 
 
-@review_app.command()
-def reject(
-    render: RenderName, store: StoreUrl, reviewer: Reviewer, reason: Reason = "", as_json: AsJson = False
-) -> None:
-    """Reject a waiting picture; it is never published."""
-    _decide("reject", render, store, reviewer, reason, as_json)
-
-
-@review_app.command()
-def redo(
-    render: RenderName, store: StoreUrl, reviewer: Reviewer, reason: Reason = "", as_json: AsJson = False
-) -> None:
-    """Reject a painted picture, waiting or not; the next night paints it again with another seed."""
-    _decide("redo", render, store, reviewer, reason, as_json)
+_add_decision("approve", "Approve a waiting picture; the next night (or `productshot sku`) publishes it.")
+_add_decision("reject", "Reject a waiting picture; it is never published.")
+_add_decision(
+    "redo", "Reject a painted picture, waiting or not; the next night paints it again with another seed."
+)
 
 
 @review_app.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import TracebackType
 
 from catalog_schemas import Catalog, Channel, Scene, Sku
@@ -178,9 +179,10 @@ class Night:
     def departures(self) -> None:
         """Take down what left the catalog; a run over chosen SKUs knows nothing of the others."""
         if self.whole:
-            self.unpublished, _ = self.departed()
+            self.unpublished, _ = self.departed
             unpublish(self.unpublished, self.ledger)
 
+    @cached_property
     def departed(self) -> tuple[list[tuple[str, str]], int]:
         """What is published and no longer in the catalog, and how much is published in all."""
         listed = (sku.sku for sku in self.catalog.skus)
@@ -268,8 +270,14 @@ class Night:
     def _decisions(self, sku: str) -> Said:
         """What people said of a SKU's pictures, read once a night."""
         if sku not in self._said:
-            self._said[sku] = decisions_of(self.ledger.store, sku)
+            some = not self.whole or f"review/{sku}/" in self._reviewed
+            self._said[sku] = decisions_of(self.ledger.store, sku) if some else Said()
         return self._said[sku]
+
+    @cached_property
+    def _reviewed(self) -> set[str]:
+        """The folders of SKUs that somebody decided on: few, so a whole night lists them once."""
+        return set(self.ledger.store.list_prefixes("review/"))
 
     def asset_jobs(self, one: SkuNight) -> list[AssetJob]:
         """Each accepted picture in each slot that takes its lane and view, in scene order, up to the slot's count."""

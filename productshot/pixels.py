@@ -18,6 +18,14 @@ def size_of(pixels: Pixels) -> Size:
     return Size(pixels.shape[1], pixels.shape[0])
 
 
+def box_of(mask: NDArray[np.bool_]) -> Box | None:
+    """The smallest box that holds every True of an (h, w) mask; None when there is none."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
 def resize(pixels: Pixels, size: Size) -> Pixels:
     """(h, w), RGB or RGBA resampled by Lanczos; RGBA with premultiplied alpha, so no edge colour leaks in."""
     if size_of(pixels) == size:

@@ -69,7 +69,7 @@ def plan_night(night: Night, last: dict[str, Any] | None) -> Plan:
     for item in work:
         counts[item.stage] += item.outputs
     seconds, size, basis = _price(counts, last)
-    gone, published = night.departed() if night.whole else ([], 0)
+    gone, published = night.departed if night.whole else ([], 0)
     return Plan(
         tuple(work), seconds, size, basis, tuple(invalidated), tuple(gone), published, len(night.skus)
     )

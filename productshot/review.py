@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -84,12 +84,14 @@ def pending(store: Store) -> list[dict[str, Any]]:
         raise ConfigInvalid(
             f"store {store.location}", "has no night yet", "", "run `productshot night` first"
         )
-    waiting = []
-    for sku in report["skus"]:
-        entries = [entry for entry in sku["pictures"] if entry["verdict"]["status"] == "person"]
-        known = decisions_of(store, sku["sku"]).last if entries else {}
-        waiting += [{**entry, "sku": sku["sku"]} for entry in entries if entry["render"] not in known]
-    return waiting
+    waiting = [entry for entry in _pictures(report) if entry["verdict"]["status"] == "person"]
+    known = {sku: decisions_of(store, sku).last for sku in {entry["sku"] for entry in waiting}}
+    return [entry for entry in waiting if entry["render"] not in known[entry["sku"]]]
+
+
+def _pictures(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All pictures of a night's report, each with its SKU."""
+    return [{**entry, "sku": sku["sku"]} for sku in report["skus"] for entry in sku["pictures"]]
 
 
 def find_pending(store: Store, name: str) -> dict[str, Any]:
@@ -99,10 +101,7 @@ def find_pending(store: Store, name: str) -> dict[str, Any]:
 
 def find_painted(store: Store, name: str) -> dict[str, Any]:
     """The one painted picture of the last night, waiting or not, that a name means. ConfigInvalid: none, or several."""
-    report = last_report(store)
-    pictures = [
-        {**entry, "sku": sku["sku"]} for sku in (report or {"skus": []})["skus"] for entry in sku["pictures"]
-    ]
+    pictures = _pictures(last_report(store) or {"skus": []})
     painted = [entry for entry in pictures if entry["lane"] != "packshot"]
     return _the_one(
         painted, name, "painted picture of the last night", "see the night's report; packshots have no seed"

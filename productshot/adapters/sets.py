@@ -14,7 +14,7 @@ import numpy as np
 
 from productshot.errors import InputRefused
 from productshot.geometry import Box, Size
-from productshot.pixels import Pixels, paste, resize, size_of
+from productshot.pixels import Pixels, box_of, paste, resize, size_of
 
 Ground = Literal["photo", "plain", "blurred"]
 
@@ -136,8 +136,9 @@ def check(item: TrainingSet) -> None:
 
 def product_box(alpha: Pixels) -> Box:
     """The box of the solid product in an (h, w) alpha that has one."""
-    rows, columns = np.flatnonzero((alpha >= SOLID).any(1)), np.flatnonzero((alpha >= SOLID).any(0))
-    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    box = box_of(alpha >= SOLID)
+    assert box is not None, "the caller has checked that there is a product"
+    return box
 
 
 def square_around(box: Box, margin: float, shift: tuple[float, float] = (0.0, 0.0)) -> Box:

@@ -18,7 +18,7 @@ from catalog_schemas import AssetRecipe, Shadow, Slot
 from productshot.assets.ground import Window, add_grain, cast_shadow, enlarge
 from productshot.errors import GateRefused
 from productshot.geometry import Box, Size
-from productshot.pixels import Pixels, lay, paste, size_of
+from productshot.pixels import Pixels, box_of, lay, paste, size_of
 
 DEFAULT_FILL = 0.85
 """Share of the frame for a packshot in a slot that names none."""
@@ -42,10 +42,7 @@ class Composed:
 
 def product_box(alpha: Pixels) -> Box | None:
     """The box of the solid part of an (h, w) alpha; None when nothing is solid."""
-    rows, columns = np.flatnonzero((alpha >= SOLID).any(axis=1)), np.flatnonzero((alpha >= SOLID).any(axis=0))
-    if not rows.size:
-        return None
-    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return box_of(alpha >= SOLID)
 
 
 def packshot(cutout: Pixels, slot: Slot, recipe: AssetRecipe, item: str, place: str = "") -> Composed:

@@ -35,8 +35,8 @@ from productshot.assets.marking import is_well_formed, read_source_type, xmp_pac
 from productshot.assets.rules import Binding, RuleVerdict, bindings
 from productshot.assets.white import border_is_white
 from productshot.errors import GateRefused
-from productshot.geometry import Box, Size
-from productshot.pixels import Pixels, paste, resize, size_of
+from productshot.geometry import Box, Size, centred
+from productshot.pixels import Pixels, lay, paste, resize, size_of
 
 WRITTEN = ("jpeg", "png", "webp")
 """Formats that `fix` writes."""
@@ -271,15 +271,10 @@ def _around(size: Size, ratio: tuple[int, int]) -> Size:
 
 def _padded(canvas: _Canvas, size: Size) -> _Canvas:
     """The picture in the middle of a white one."""
-    has = size_of(canvas.rgb)
-    left, top = (size.width - has.width) // 2, (size.height - has.height) // 2
-    part = np.s_[top : top + has.height, left : left + has.width]
+    at = centred(size_of(canvas.rgb), size)
     rgb = np.full((size.height, size.width, 3), 255, np.uint8)
-    rgb[part] = canvas.rgb
-    cut = None
-    if canvas.cut is not None:
-        cut = np.zeros((size.height, size.width, 4), np.uint8)
-        cut[part] = canvas.cut
+    rgb[at.top : at.bottom, at.left : at.right] = canvas.rgb
+    cut = None if canvas.cut is None else lay(canvas.cut, size, at)
     return _Canvas(rgb, cut, (*canvas.done, f"padded with white to {size.width}x{size.height} px"))
 
 

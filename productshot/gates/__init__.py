@@ -16,14 +16,13 @@ says nothing for a picture is NaN and becomes a reason in `Measures.not_valid`.
 from productshot.gates.colour import colour_shift, mean_colour_shift
 from productshot.gates.comparison import Comparison
 from productshot.gates.judge import GATES, Gate, judge
-from productshot.gates.measure import Lane, Senses, measure_render
+from productshot.gates.measure import Senses, measure_render
 from productshot.gates.shape import attached, expansion, missing, overlap
 
 __all__ = [
     "GATES",
     "Comparison",
     "Gate",
-    "Lane",
     "Senses",
     "attached",
     "colour_shift",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from productshot.errors import InputRefused
 from productshot.geometry import Box
-from productshot.pixels import Pixels
+from productshot.pixels import Pixels, box_of
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.floating]
@@ -43,12 +43,10 @@ class Comparison:
 
 def close_up(seen: Comparison, margin_px: int) -> Comparison:
     """The part of the pictures around the product, that wide, as far as the frame goes. InputRefused: no product."""
-    product = seen.alpha >= FAINT
-    area(product)
-    rows, columns = np.flatnonzero(product.any(axis=1)), np.flatnonzero(product.any(axis=0))
+    box = product_box(seen.alpha >= FAINT)
     window = np.s_[
-        max(rows[0] - margin_px, 0) : rows[-1] + 1 + margin_px,
-        max(columns[0] - margin_px, 0) : columns[-1] + 1 + margin_px,
+        max(box.top - margin_px, 0) : box.bottom + margin_px,
+        max(box.left - margin_px, 0) : box.right + margin_px,
     ]
     return replace(
         seen, picture=seen.picture[window], reference=seen.reference[window], alpha=seen.alpha[window]
@@ -79,8 +77,20 @@ def area(mask: Mask) -> int:
     """Pixels of the mask; InputRefused when there is none."""
     count = int(mask.sum())
     if not count:
-        raise InputRefused("the product", "has no pixel at the compare size", "", "compare at a larger size")
+        raise _no_product()
     return count
+
+
+def product_box(mask: Mask) -> Box:
+    """The box of the mask; InputRefused when it is empty."""
+    box = box_of(mask)
+    if box is None:
+        raise _no_product()
+    return box
+
+
+def _no_product() -> InputRefused:
+    return InputRefused("the product", "has no pixel at the compare size", "", "compare at a larger size")
 
 
 def lab(rgb: Pixels) -> NDArray[np.float64]:
@@ -98,6 +108,4 @@ def luma(rgb: Pixels) -> NDArray[np.float32]:
 
 def longer_side(mask: Mask) -> int:
     """The longer side of the mask's box, px; InputRefused when the mask is empty."""
-    area(mask)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(max(rows[-1] - rows[0], columns[-1] - columns[0])) + 1
+    return max(product_box(mask).size)

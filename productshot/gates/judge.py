@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from catalog_schemas.recipes import GateRecipe
-from productshot.gates.measure import Lane
+from catalog_schemas.scene import Lane
 from productshot.records import Measures, Verdict
 
 

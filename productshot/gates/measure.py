@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
+from catalog_schemas.scene import Lane
 from productshot.errors import InputRefused
 from productshot.gates import colour, edge, ground, shape, structure
 from productshot.gates.comparison import FAINT, Comparison, Mask, area, close_up, grown, solid
 from productshot.pixels import Pixels
 from productshot.records import Measures
 
-Lane = Literal["packshot", "keep", "draw"]
 Segment = Callable[[Pixels], Pixels]
 """(h, w, 3) uint8 to the (h, w) uint8 alpha of the salient thing in it."""
 Likeness = Callable[[Pixels, Pixels], float]

@@ -132,7 +132,6 @@ def publish(
     One put swaps all slots of a channel; what stood there before is kept as `previous`, for a rollback. A slot for
     which nothing was accepted keeps what it shows: published files stay until replaced.
     """
-    name = f"catalog/{channel.name}/{sku}/slots.json"
     before = published(sku, channel.name, ledger)
     shown = before["slots"] if before else {}
     slots = {
@@ -148,14 +147,24 @@ def publish(
         "slots": slots,
         "previous": before and before["slots"],
     }
-    ledger.store.put(name, canonical_json(after), "application/json")
+    swap(sku, channel.name, after, ledger)
     return True
+
+
+def swap(sku: str, channel: str, said: Mapping[str, Any], ledger: Ledger) -> None:
+    """Let slots.json say that from now on, with one put."""
+    ledger.store.put(slots_key(sku, channel), canonical_json(said), "application/json")
+
+
+def slots_key(sku: str, channel: str) -> str:
+    """Where slots.json of a SKU in a channel lies."""
+    return f"catalog/{channel}/{sku}/slots.json"
 
 
 def published(sku: str, channel: str, ledger: Ledger) -> dict[str, Any] | None:
     """What slots.json says of a SKU in a channel; None when nothing was ever published."""
     try:
-        said: dict[str, Any] = json.loads(ledger.store.get(f"catalog/{channel}/{sku}/slots.json"))
+        said: dict[str, Any] = json.loads(ledger.store.get(slots_key(sku, channel)))
     except StorageMissing:
         return None
     return said

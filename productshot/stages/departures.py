@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from productshot.keys import canonical_json
 from productshot.ledger import Ledger
-from productshot.stages.assets import published
+from productshot.stages.assets import published, swap
 
 
 def departed(
@@ -33,10 +32,9 @@ def unpublish(gone: Sequence[tuple[str, str]], ledger: Ledger) -> None:
     """Empty the slots of each (channel, SKU) with one put; files and `previous` stay, so a rollback is one put too."""
     for channel, sku in gone:
         before = published(sku, channel, ledger)
-        if before is None:
-            continue
-        after = {**before, "slots": {name: [] for name in before["slots"]}, "previous": before["slots"]}
-        ledger.store.put(f"catalog/{channel}/{sku}/slots.json", canonical_json(after), "application/json")
+        if before is not None and any(before["slots"].values()):
+            empty: dict[str, list[str]] = {name: [] for name in before["slots"]}
+            swap(sku, channel, {**before, "slots": empty, "previous": before["slots"]}, ledger)
 
 
 def _is_shown(sku: str, channel: str, catalog: str, ledger: Ledger) -> bool:
