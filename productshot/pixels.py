@@ -6,11 +6,17 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from productshot.geometry import Box, Size
 
 Pixels = NDArray[np.uint8]
+
+ImageFile.MAXBLOCK = 1 << 27
+"""Bytes that Pillow gives an encoder at a time: one value for the process, because PNG files are cut by it.
+
+libjpeg needs an optimized file in one piece, and Pillow's own guess is too small for a busy picture.
+"""
 
 
 def size_of(pixels: Pixels) -> Size:

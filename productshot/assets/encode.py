@@ -6,7 +6,7 @@ import io
 from functools import cache
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
 from catalog_schemas import AssetRecipe, Slot
 from productshot.assets.compose import Composed
@@ -115,8 +115,6 @@ def _too_many_bytes(data: bytes, quality: str, slot: Slot, item: str, where: str
 
 
 def _encoded(rgb: Pixels, quality: int, xmp: bytes | None, full_colour: bool) -> bytes:
-    # Pillow hands libjpeg one buffer for an optimized file and guesses it too small for a busy picture.
-    ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 2 * rgb.size)
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(
         buffer,
