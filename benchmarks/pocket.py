@@ -47,6 +47,7 @@ from productshot.pocket.studio import (
     with_article,
 )
 from productshot.render.base import open_base
+from productshot.render.fleet import paint_one
 from productshot.render.keep import paint_around
 
 UNSEEN_SEED = 90_000_000
@@ -125,7 +126,7 @@ def measure_second(release: Release, count: int = 200) -> dict[str, object]:
         cutout = views_of(k, UNSEEN_SEED + 3)[0]
         scene = SCENES[k % len(SCENES)]
         brief = Scene(name="bench", lane="keep", scene_prompt=f"a photo of an empty scene {scene}")
-        plate = paint_around(base, brief, cutout, [(1, 1)], int(rng.integers(2**31)), recipe)
+        plate = paint_one(base, paint_around(base, brief, cutout, [(1, 1)], int(rng.integers(2**31)), recipe))
         assert plate.product is not None
         laid = resize(cutout, plate.product.size)
         picture = paste(laid, plate.rgb, plate.product)

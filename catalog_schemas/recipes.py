@@ -113,6 +113,12 @@ class RenderRecipe(Written):
     control_scale: float = Field(1.0, ge=0, le=2)
     size_px: int = Field(128, ge=64, le=2048, multiple_of=16, description="side of the square master render")
     tries: int = Field(1, ge=1, le=16, description="seeds tried before a picture counts as refused")
+    batch: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="pictures painted in one pass; always filled up, so neighbours change nothing",
+    )
 
 
 class GateRecipe(Written):

@@ -157,10 +157,10 @@ class Ledger:
         self._remember(name, task.sku, marker)
         return _outcome(task.stage, marker)
 
-    def share_seconds(self, stage: str) -> None:
-        """The outputs of this stage were made together: each took the same share of their time."""
-        taken = self.seconds[stage]
-        self.seconds[stage] = [sum(taken) / len(taken)] * len(taken) if taken else []
+    def share_seconds(self, stage: str, first: int = 0) -> None:
+        """The outputs of this stage from the first on were made together: each took the same share of their time."""
+        taken = self.seconds[stage][first:]
+        self.seconds[stage][first:] = [sum(taken) / len(taken)] * len(taken) if taken else []
 
     def _remember(self, name: str, sku: str, marker: dict[str, Any]) -> None:
         self._markers[name] = marker

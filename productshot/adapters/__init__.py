@@ -7,7 +7,7 @@
     prior.py    class images for prior preservation
     losses.py   the mathematics
     batches.py  what a training step sees of a product
-    lora.py     the low-rank weights of several products, and the layers that wear them
+    lora.py     the low-rank weights of several products, as render/lora.py's layers wear them
     fleet.py    several products in one pass
     proof.py    whether an adapter knows its product
     train.py    the queue: sets in, adapters out

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from math import isfinite
 
@@ -25,17 +26,7 @@ from catalog_schemas import AdapterRecipe
 from productshot.adapters.base import TrainingBase
 from productshot.adapters.batches import Batch, batches, encode_examples, joined, prior_count
 from productshot.adapters.files import TrainedAdapter
-from productshot.adapters.lora import (
-    LORA,
-    MAGNITUDE,
-    TOKEN,
-    Layer,
-    Stack,
-    lora_shapes,
-    replaced,
-    target_layers,
-    worn,
-)
+from productshot.adapters.lora import LORA, TOKEN, Stack, lora_shapes, replaced, target_layers
 from productshot.adapters.losses import masked_error
 from productshot.adapters.proof import Fidelity, best_of, is_due, is_enough, look
 from productshot.adapters.sets import CLASS_PROMPTS, TrainingSet, make_samples
@@ -46,6 +37,7 @@ from productshot.pixels import Pixels
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Refusal
 from productshot.render.base import memory_errors
+from productshot.render.lora import DOWN, MAGNITUDE, Layer, worn
 
 WARM_UP = 0.05
 """Share of the steps in which the learning rate rises; then it falls by a half cosine to FINAL_RATE."""
@@ -101,7 +93,7 @@ class Fleet:
         """Within it the base answers with what the busy slots learn, or with what is kept of it."""
         if self.recipe.method == "dreambooth":
             return replaced(self.base.unet, self.stack, kept)
-        return worn(self.layers, self.stack, kept)
+        return worn(self.layers, partial(self.stack.seen, kept=kept), self.recipe.dora)
 
     def free(self) -> list[int]:
         """Slots that a product may take."""
@@ -150,7 +142,7 @@ class Fleet:
         first = {}
         for name, stacked in self.stack.tensors.items():
             first[name] = torch.zeros(stacked.shape[1:])
-            if name.endswith("lora_A.weight"):
+            if name.endswith(DOWN):
                 kaiming_uniform_(first[name], a=5**0.5, generator=generator)
             elif name.endswith(MAGNITUDE):
                 weight = self.layers[name.removesuffix(f".{MAGNITUDE}")].weight

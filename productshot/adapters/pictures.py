@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from productshot.adapters.base import TrainingBase
 from productshot.adapters.text import Words
 from productshot.pixels import Pixels
-from productshot.render.sample import add_noise, split, timesteps
+from productshot.render.sample import ddim, split, timesteps
 
 STEPS = 12
 GUIDANCE_SCALE = 3.0
@@ -29,12 +30,12 @@ def draw_pictures(base: TrainingBase, free: Words, texts: Words, seeds: Sequence
     pairs = Words.merged(
         [free, texts], lambda each: torch.stack([each[0].expand_as(each[1]), each[1]], dim=1).flatten(0, 1)
     )
-    times = timesteps(len(base.alpha_bars), STEPS)
-    ends = [base.alpha_bars[t] for t in times[1:]] + [torch.ones_like(base.alpha_bars[0])]
-    for t, end in zip(times, ends, strict=True):
+
+    def guess(z: Tensor, t: int) -> tuple[Tensor, Tensor]:
         now = torch.full((2 * len(z),), t, device=base.device)
         without, guided = base.predict(z.repeat_interleave(2, 0), now, pairs).unflatten(0, (-1, 2)).unbind(1)
         predicted = without + GUIDANCE_SCALE * (guided - without)
-        z_0, seen = split(base.prediction, predicted, z, base.alpha_bars[t])
-        z = add_noise(z_0, seen, end)
-    return [base.decode(latent[None].float())[0].numpy() for latent in z]
+        return split(base.prediction, predicted, z, base.alpha_bars[t])
+
+    drawn = ddim(base.alpha_bars, timesteps(len(base.alpha_bars), STEPS), z, guess)
+    return [base.decode(latent[None].float())[0].numpy() for latent in drawn]

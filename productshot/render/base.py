@@ -119,7 +119,7 @@ def memory_errors(item: str) -> Iterator[None]:
     """Within it, a device or machine that runs out of memory raises our OutOfMemory, cause kept."""
     import torch
 
-    remedy = "use a smaller renders.size_px, or a larger machine"
+    remedy = "use a smaller renders.batch or size_px, or a larger machine"
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from torch import Tensor
 from transformers import AddedToken
 
@@ -19,12 +17,11 @@ from productshot.geometry import Box, Size
 from productshot.pixels import Pixels
 from productshot.render.base import Base
 from productshot.render.control import Control, control_map, place
+from productshot.render.fleet import Painting
 from productshot.render.outpaint import Brief, conditions_of, outpaint
 from productshot.render.plate import Plate, plate_size
-from productshot.render.sample import decode_pixels, sample
-
-WORN = "product"
-"""Under which name an adapter sits in the UNet while it is worn."""
+from productshot.render.sample import Request, decode_pixels
+from productshot.render.wear import check_fit
 
 
 @dataclass(frozen=True)
@@ -54,11 +51,11 @@ def draw_product(
     ratios: Sequence[tuple[int, int]],
     seed: int,
     recipe: RenderRecipe,
-) -> Plate:
+) -> Painting:
     """The scene with the product in it, all of it painted; plate.product is None.
 
     The product stands where scene.placement puts it: edges and silhouette steer unless scene.control is none.
-    ConfigInvalid: no prompt, no {token} in it for an adapter, or an adapter made for another base model.
+    ConfigInvalid: no prompt, or no {token} in it for an adapter. InputRefused: an adapter made for another base model.
     """
     prompt = product_prompt(scene, subject)
     canvas = Size(recipe.size_px, recipe.size_px)
@@ -66,14 +63,16 @@ def draw_product(
     kind: Control = "none" if scene.control == "none" else "edges"
     control = control_map(placed, kind)
     brief = Brief(prompt, scene.negative_prompt, seed, recipe)
-    with wearing(base, subject) as dressed:
-        steering = conditions_of(dressed, brief, control)
-        latents = sample(dressed, steering, canvas, recipe.steps, seed)
+    steering = conditions_of(knowing(base, subject), brief, control)
+    worn = subject.adapter.lora if subject.adapter else None
+    latents = yield Request(steering, canvas, recipe.steps, seed, adapter=worn)
     master = Plate(decode_pixels(base, latents), Box(0, 0, canvas.width, canvas.height), None)
     around = replace(
         brief, prompt=scene.scene_prompt or product_prompt(scene, replace(subject, adapter=None))
     )
-    return outpaint(base, master, plate_size(recipe.size_px, ratios, base.step_px), around, control)
+    return (
+        yield from outpaint(base, master, plate_size(recipe.size_px, ratios, base.step_px), around, control)
+    )
 
 
 def product_prompt(scene: Scene, subject: Subject) -> str:
@@ -89,26 +88,13 @@ def product_prompt(scene: Scene, subject: Subject) -> str:
     return " ".join(scene.prompt.format(noun=subject.noun, token=token).split())
 
 
-@contextmanager
-def wearing(base: Base, subject: Subject) -> Iterator[Base]:
-    """The base with the subject's adapter put on; afterwards the base is as it was, also after an error.
-
-    InputRefused: the adapter's weights do not fit this base model.
-    """
+def knowing(base: Base, subject: Subject) -> Base:
+    """The base that reads the subject's token; InputRefused when its adapter does not fit this base model."""
     adapter = subject.adapter
     if adapter is None:
-        yield base
-        return
-    dressed = base if adapter.token_row is None else with_token(base, subject.token, adapter.token_row)
-    with ExitStack() as undo:
-        if any(".lora_" in name for name in adapter.lora):
-            undo.callback(base.unet.unload_lora)
-            _load_lora(base, subject, adapter.lora)
-        elif adapter.lora:
-            own = {name: weight.clone() for name, weight in base.unet.state_dict().items()}
-            undo.callback(base.unet.load_state_dict, own)
-            _load_unet(base, subject, adapter.lora)
-        yield dressed
+        return base
+    check_fit(base.unet, adapter.lora, subject.noun, base.digest)
+    return base if adapter.token_row is None else with_token(base, subject.token, adapter.token_row)
 
 
 def with_token(base: Base, token: str, row: Tensor) -> Base:
@@ -135,40 +121,3 @@ def with_token(base: Base, token: str, row: Tensor) -> Base:
     encoder = copy.deepcopy(base.text_encoder, shared)
     encoder.set_input_embeddings(torch.nn.Embedding.from_pretrained(rows))
     return replace(base, tokenizer=tokenizer, text_encoder=encoder)
-
-
-def _load_unet(base: Base, subject: Subject, weights: Mapping[str, Tensor]) -> None:
-    """Put all weights of a UNet in the place of the base's."""
-    own = base.unet.state_dict()
-    given = {name.removeprefix("unet."): weight for name, weight in weights.items()}
-    for name in given.keys() | own.keys():
-        weight, shape = given.get(name, torch.empty(0)), tuple(own[name].shape) if name in own else ()
-        if weight.shape != shape:
-            raise _misfit(base, subject, f"unet.{name}", weight, shape)
-    base.unet.load_state_dict(given)
-
-
-def _misfit(base: Base, subject: Subject, name: str, weight: Tensor, shape: tuple[int, ...]) -> InputRefused:
-    """The refusal of a weight that this base model has no place for."""
-    value = f"has {name} of shape {tuple(weight.shape)}"
-    limit = f"base model {base.digest[:12]} has {shape or 'nothing'} there"
-    return InputRefused(f"adapter of {subject.noun}", value, limit, "train it again for this base")
-
-
-def _load_lora(base: Base, subject: Subject, lora: Mapping[str, Tensor]) -> None:
-    """Put the LoRA into the base's UNet by diffusers' own loader."""
-    shapes = {name: weight.shape for name, weight in base.unet.named_parameters()}
-    for name, weight in lora.items():
-        layer, _, half = name.removeprefix("unet.").rpartition(".lora_")
-        shape = shapes.get(f"{layer}.weight", ())
-        fits = len(shape) >= 2
-        if half.startswith("magnitude"):
-            fits = fits and weight.numel() == shape[0]
-        else:
-            axis = 1 if half.startswith("A") else 0
-            fits = fits and weight.shape[axis] == shape[axis]
-        if not fits:
-            raise _misfit(base, subject, name, weight, tuple(shape))
-    full = {name: weight.float() for name, weight in lora.items()}
-    StableDiffusionLoraLoaderMixin.load_lora_into_unet(full, None, base.unet, adapter_name=WORN)
-    base.unet.requires_grad_(False).eval()

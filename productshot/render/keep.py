@@ -14,9 +14,10 @@ from productshot.pixels import Pixels
 from productshot.render.base import Base
 from productshot.render.control import control_map, place
 from productshot.render.fill import extend
+from productshot.render.fleet import Painting
 from productshot.render.outpaint import Brief, conditions_of, kept_cells, outpaint
 from productshot.render.plate import Plate, plate_size, repainted
-from productshot.render.sample import Known, decode_pixels, encode_pixels, sample
+from productshot.render.sample import Known, Request, decode_pixels, encode_pixels
 
 SOLID = 250
 """Alpha from which a pixel is nothing but product."""
@@ -33,7 +34,7 @@ def paint_around(
     ratios: Sequence[tuple[int, int]],
     seed: int,
     recipe: RenderRecipe,
-) -> Plate:
+) -> Painting:
     """The scene painted for this product, without it: its place holds a continuation of the surroundings.
 
     cutout: (h, w, 4) uint8 RGBA. ratios: the shapes (width, height) that will be cropped from the plate. The
@@ -49,9 +50,11 @@ def paint_around(
     brief = Brief(scene.scene_prompt, scene.negative_prompt, seed, recipe)
     steering = conditions_of(base, brief, control)
     known = None if control is None else known_product(base, placed)
-    latents = sample(base, steering, canvas, recipe.steps, seed, known)
+    latents = yield Request(steering, canvas, recipe.steps, seed, known)
     master = Plate(decode_pixels(base, latents), Box(0, 0, canvas.width, canvas.height), box)
-    plate = outpaint(base, master, plate_size(recipe.size_px, ratios, base.step_px), brief, control)
+    plate = yield from outpaint(
+        base, master, plate_size(recipe.size_px, ratios, base.step_px), brief, control
+    )
     return plate if control is None else without_product(plate, placed[..., 3])
 
 

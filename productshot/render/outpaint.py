@@ -15,15 +15,16 @@ from productshot.keys import seed_of
 from productshot.pixels import Pixels
 from productshot.render.base import Base
 from productshot.render.fill import extend
+from productshot.render.fleet import Painting
 from productshot.render.plate import Plate, shifted
 from productshot.render.sample import (
     Conditions,
     Known,
+    Request,
     as_control,
     decode_pixels,
     encode_pixels,
     encode_text,
-    sample,
 )
 
 SEAM_CELLS = 2
@@ -52,7 +53,7 @@ def conditions_of(base: Base, brief: Brief, control: Pixels | None) -> Condition
     )
 
 
-def outpaint(base: Base, plate: Plate, target: Size, brief: Brief, control: Pixels | None = None) -> Plate:
+def outpaint(base: Base, plate: Plate, target: Size, brief: Brief, control: Pixels | None = None) -> Painting:
     """The plate in the middle of a larger one that the model continued; as it is when nothing is missing.
 
     The old pixels stay but for a soft seam along the sides that grew. `control` is the plate's control map.
@@ -66,7 +67,7 @@ def outpaint(base: Base, plate: Plate, target: Size, brief: Brief, control: Pixe
     known = Known(encode_pixels(base, extend(canvas, old)), kept_cells(base, old, SEAM_CELLS))
     steering = conditions_of(base, brief, None if control is None else _lay(control, target, at))
     seed = seed_of(brief.seed, "outpaint", target.width, target.height)
-    latents = sample(base, steering, target, brief.recipe.steps, seed, known, STRENGTH)
+    latents = yield Request(steering, target, brief.recipe.steps, seed, known, STRENGTH)
     painted = decode_pixels(base, latents)
     share = _ramp(old, 2 * SEAM_CELLS * base.cell_px)[..., None]
     rgb = np.rint(canvas * share + painted * (1 - share)).astype(np.uint8)

@@ -1,12 +1,13 @@
 """The render room's sampler: prompts and pixels to latents, DDIM with guidance, latents to pixels.
 
-One picture at a time and its own generator: the bytes follow from the arguments alone (on one kind of machine
-and number of threads), whatever else a night renders.
+Pictures of many products and scenes share a pass, each with its own noise, text, control and adapter.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,16 +17,17 @@ from productshot.errors import InputRefused
 from productshot.geometry import Size
 from productshot.pixels import Pixels
 from productshot.render.base import Base, memory_errors
+from productshot.render.wear import kind_of, wearing
 
 LATENTS = 4
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What steers one picture."""
+    """What steers one picture, or n in a batch."""
 
-    text: Tensor  # (2, tokens, width): negative prompt, prompt; of the base's dtype
-    control: Tensor | None  # (1, 3, h, w), 0..1; of the base's dtype
+    text: Tensor  # (2 n, tokens, width): negative prompt, prompt of each; of the base's dtype
+    control: Tensor | None  # (n, 3, h, w), 0..1; of the base's dtype
     control_scale: float
     guidance_scale: float
 
@@ -34,8 +36,30 @@ class Conditions:
 class Known:
     """Latents that are given, and where: 1 keeps, 0 is painted (from these latents where strength is below 1)."""
 
-    latents: Tensor  # (1, 4, h/cell, w/cell)
-    mask: Tensor  # (1, 1, h/cell, w/cell)
+    latents: Tensor  # (n, 4, h/cell, w/cell)
+    mask: Tensor  # (n, 1, h/cell, w/cell)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The latents of one picture, which a painting waits for."""
+
+    conditions: Conditions
+    size: Size  # in px
+    steps: int
+    seed: int
+    known: Known | None = None
+    strength: float = 1.0
+    adapter: Mapping[str, Tensor] | None = None  # what the UNet wears, by the names of an adapter's file
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What the requests of one batch have in common."""
+        steering = self.conditions
+        control = None if steering.control is None else steering.control_scale
+        known = self.known is not None, self.strength
+        how = self.size, self.steps, steering.guidance_scale
+        return (*how, control, *known, kind_of(self.adapter))
 
 
 @torch.inference_mode()
@@ -114,56 +138,101 @@ def add_noise(x0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
     return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
 
 
+def ddim(
+    alpha_bars: Tensor,
+    times: Sequence[int],
+    x: Tensor,
+    guess: Callable[[Tensor, int], tuple[Tensor, Tensor]],
+    put_back: Callable[[Tensor, Tensor], Tensor] = lambda x, alpha_bar: x,
+) -> Tensor:
+    """Latents from x at the first of the times down to clean ones (Song et al. 2021, equation 12 with sigma = 0).
+
+    guess(x, t): the clean latents and the noise in x. put_back(x, alpha_bar): x with what is known put in its place.
+    """
+    ends = [alpha_bars[t] for t in times[1:]] + [torch.ones_like(alpha_bars[0])]
+    for t, end in zip(times, ends, strict=True):
+        x_0, noise = guess(x, t)
+        x = put_back(add_noise(x_0, noise, end), end)
+    return x
+
+
 @torch.inference_mode()
-def predict(
-    base: Base, x: Tensor, t: int, alpha_bar: Tensor, conditions: Conditions
-) -> tuple[Tensor, Tensor]:
-    """The clean picture and the noise in x, guided: f(empty) + w (f(prompt) - f(empty)) (Ho & Salimans 2022)."""
-    pair = torch.cat([x, x])
-    given = {"sample": pair.to(base.dtype), "timestep": t, "encoder_hidden_states": conditions.text}
+def predict(base: Base, x: Tensor, t: int, conditions: Conditions) -> tuple[Tensor, Tensor]:
+    """The clean pictures and the noise in x (n, 4, ...), guided: f(empty) + w (f(prompt) - f(empty)).
+
+    Ho & Salimans 2022. Both samples of a picture follow each other, so that an adapter finds its own.
+    """
+    given = {
+        "sample": x.to(base.dtype).repeat_interleave(2, 0),
+        "timestep": t,
+        "encoder_hidden_states": conditions.text,
+    }
     down = mid = None
     if conditions.control is not None and conditions.control_scale > 0:
         down, mid = base.controlnet(
             **given,
-            controlnet_cond=conditions.control.expand(2, -1, -1, -1),
+            controlnet_cond=conditions.control.repeat_interleave(2, 0),
             conditioning_scale=conditions.control_scale,
             return_dict=False,
         )
     residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
     output = base.unet(**given, **residuals).sample.float()
-    without, guided = output.chunk(2)
+    without, guided = output.unflatten(0, (-1, 2)).unbind(1)
+    alpha_bar = base.alphas_cumprod[t].to(x)
     return split(base.prediction, without + conditions.guidance_scale * (guided - without), x, alpha_bar)
 
 
 @torch.inference_mode()
-def sample(
-    base: Base,
-    conditions: Conditions,
-    size: Size,
-    steps: int,
-    seed: int,
-    known: Known | None = None,
-    strength: float = 1.0,
-) -> Tensor:
-    """(1, 4, h/cell, w/cell) latents of a picture of that size in px.
+def sample(base: Base, requests: Sequence[Request], slots: int) -> list[Tensor]:
+    """Latents (1, 4, h/cell, w/cell) of each request; all are of one kind and denoised in one pass.
 
+    The pass has `slots` places, the free ones filled with the first request again: the numbers of a picture follow
+    from its request, on one kind of machine and number of threads, whatever stands beside it and in which place.
     Known latents are put back at every timestep at that timestep's noise (blended latent diffusion, Avrahami
     et al. 2023) and are exact in the result. Below strength 1 the first timesteps are left out and the whole
-    picture starts from known.latents (SDEdit, Meng et al. 2022). OutOfMemory: the size is too large.
+    picture starts from known.latents (SDEdit, Meng et al. 2022). OutOfMemory: the device is too small.
     """
-    generator = torch.Generator("cpu").manual_seed(seed)
-    shape = (1, LATENTS, size.height // base.cell_px, size.width // base.cell_px)
-    noise = torch.randn(shape, generator=generator).to(base.device)
-    alpha_bars = base.alphas_cumprod.to(base.device)
-    times = timesteps(len(alpha_bars), steps)[round((1 - strength) * steps) :]
-    ends = [alpha_bars[t] for t in times[1:]] + [torch.ones_like(alpha_bars[0])]
+    first = requests[0]
+    filled = [*requests, *(first for _ in range(slots - len(requests)))]
+    alpha_bars, known = base.alphas_cumprod.to(base.device), _known_of(filled)
+    times = timesteps(len(alpha_bars), first.steps)[round((1 - first.strength) * first.steps) :]
+    noise = torch.cat([first_noise(base, request) for request in filled]).to(base.device)
     x = noise
-    if known is not None and strength < 1:
+    if known is not None and first.strength < 1:
         x = add_noise(known.latents, noise, alpha_bars[times[0]])
-    with memory_errors(f"a picture of {size.width}x{size.height} px"):
-        for t, next_alpha_bar in zip(times, ends, strict=True):
-            x0, seen = predict(base, x, t, alpha_bars[t], conditions)
-            x = add_noise(x0, seen, next_alpha_bar)  # DDIM (Song et al. 2021), equation 12 with sigma = 0
-            if known is not None:
-                x = torch.where(known.mask > 0, add_noise(known.latents, noise, next_alpha_bar), x)
-    return x
+
+    def put_back(x: Tensor, alpha_bar: Tensor) -> Tensor:
+        return (
+            x if known is None else torch.where(known.mask > 0, add_noise(known.latents, noise, alpha_bar), x)
+        )
+
+    doing = f"{slots} pictures of {first.size.width}x{first.size.height} px"
+    with memory_errors(doing), wearing(base.unet, [request.adapter for request in filled]):
+        guess = partial(predict, base, conditions=_conditions_of(filled))
+        painted = ddim(alpha_bars, times, x, guess, put_back)
+    return list(painted[: len(requests)].split(1))
+
+
+def first_noise(base: Base, request: Request) -> Tensor:
+    """(1, 4, h/cell, w/cell) standard normal, from the request's seed alone."""
+    shape = (1, LATENTS, request.size.height // base.cell_px, request.size.width // base.cell_px)
+    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(request.seed))
+
+
+def _conditions_of(requests: Sequence[Request]) -> Conditions:
+    """Those of several requests in one batch."""
+    each = [request.conditions for request in requests]
+    controls = [one.control for one in each if one.control is not None]
+    return replace(
+        each[0],
+        text=torch.cat([one.text for one in each]),
+        control=torch.cat(controls) if controls else None,
+    )
+
+
+def _known_of(requests: Sequence[Request]) -> Known | None:
+    """What is known of several requests in one batch."""
+    each = [request.known for request in requests if request.known is not None]
+    if not each:
+        return None
+    return Known(torch.cat([one.latents for one in each]), torch.cat([one.mask for one in each]))

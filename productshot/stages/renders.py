@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 from catalog_schemas import Channel, RenderRecipe, Scene, Sku
+from productshot.errors import InputRefused
 from productshot.geometry import Box
 from productshot.keys import seed_of
 from productshot.ledger import Ledger, Task
@@ -14,6 +19,10 @@ from productshot.pixels import Pixels, from_png, png_bytes, size_of
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Adapter, Cutout, Refusal, Render
 from productshot.review import Said
+
+if TYPE_CHECKING:
+    from productshot.render.fleet import Painting
+    from productshot.render.plate import Plate
 
 LIKE_IT = 16
 """Variant v of a scene (of which there are at most so many) has 16 (v + 1) + i as the i-th variation of it."""
@@ -103,53 +112,96 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
 
 def render_jobs(
     jobs: Sequence[RenderJob], recipe: RenderRecipe, ledger: Ledger, models: Models, report: ReportProgress
-) -> Iterator[Render | Refusal]:
-    """One outcome per job, in order."""
-    for done, job in enumerate(jobs, 1):
-        task = render_task(job, recipe, models)
-        outcome = ledger.once(task, lambda: _render(job, task, recipe, ledger, models))  # noqa: B023
-        assert isinstance(outcome, (Render, Refusal))
-        yield outcome
-        report(Progress("renders", done, len(jobs), f"{job.sku.sku}/{job.scene.name}"))
+) -> list[Render | Refusal]:
+    """One outcome per job, in order; what is not done yet is painted side by side."""
+    tasks = [render_task(job, recipe, models) for job in jobs]
+    outcomes = [ledger.adopt(task) for task in tasks]
+    missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    plain = [number for number in missing if jobs[number].lane == "packshot"]
+    painted = [number for number in missing if jobs[number].lane != "packshot"]
+    makes: Iterator[tuple[int, Callable[[], Render]]] = chain(
+        ((number, partial(_record, jobs[number], tasks[number])) for number in plain),
+        _painted(jobs, tasks, painted, recipe, ledger, models) if painted else (),
+    )
+    began, first = ledger.now(), len(ledger.seconds["renders"]) + len(plain)
+    for number, make in makes:
+        outcomes[number] = ledger.make_now(tasks[number], make, began)
+        told = f"{jobs[number].sku.sku}/{jobs[number].scene.name}"
+        report(Progress("renders", len(jobs) - outcomes.count(None), len(jobs), told))
+        began = ledger.now()
+    ledger.share_seconds("renders", first)
+    return [outcome for outcome in outcomes if isinstance(outcome, (Render, Refusal))]
 
 
-def _render(job: RenderJob, task: Task, recipe: RenderRecipe, ledger: Ledger, models: Models) -> Render:
-    common: dict[str, object] = {
-        "sku": job.sku.sku,
-        "key": task.key,
-        "scene": job.scene.name,
-        "lane": job.lane,
-        "variant": job.variant,
-        "seed": job.seed,
-        "cutout": job.cutout,
-        "adapter": job.adapter.digest if job.adapter else None,
-    }
-    if job.lane == "packshot":
-        return Render.model_validate({**common, "digest": "", "size": job.cutout.size, "product": None})
+def _painted(
+    jobs: Sequence[RenderJob],
+    tasks: Sequence[Task],
+    numbers: Sequence[int],
+    recipe: RenderRecipe,
+    ledger: Ledger,
+    models: Models,
+) -> Iterator[tuple[int, Callable[[], Render]]]:
+    """The jobs of these numbers as they are painted, each with what returns its record or raises its InputRefused.
+
+    Files are written by a thread while the fleet paints on.
+    """
+    from productshot.render.fleet import paint
+
+    paintings = (_painting(jobs[number], recipe, ledger, models) for number in numbers)
+    with ThreadPoolExecutor(1, "renders") as writer:
+        writing: deque[tuple[int, Future[Render]]] = deque()
+        for place, told in paint(models.base, paintings, recipe.batch):
+            number = numbers[place]
+            writing.append((number, writer.submit(_written, jobs[number], tasks[number], told, ledger)))
+            while writing and writing[0][1].done():
+                number, record = writing.popleft()
+                yield number, record.result
+        for number, record in writing:
+            yield number, record.result
+
+
+def _painting(job: RenderJob, recipe: RenderRecipe, ledger: Ledger, models: Models) -> Painting:
+    """The painting of a job in one of the two painted lanes; it reads what it needs when it begins."""
     cutout = from_png(ledger.data(job.sku.sku, "cutouts", job.cutout.digest, "png"))
     if job.lane == "keep":
         from productshot.render.keep import paint_around
 
-        plate = paint_around(models.base, job.scene, cutout, job.ratios, job.seed, recipe)
-    else:
-        from productshot.adapters import split
-        from productshot.render.draw import AdapterWeights, Subject, draw_product
+        return (yield from paint_around(models.base, job.scene, cutout, job.ratios, job.seed, recipe))
+    from productshot.adapters import split
+    from productshot.render.draw import AdapterWeights, Subject, draw_product
 
-        assert job.adapter is not None and job.sku.noun is not None
-        weights = ledger.data(job.sku.sku, "adapters", job.adapter.digest, "safetensors")
-        lora, rows = split(weights)
-        worn = AdapterWeights(lora, rows[0] if rows else None)
-        subject = Subject(job.sku.noun, job.adapter.token, worn, cutout)
-        plate = draw_product(models.base, job.scene, subject, job.ratios, job.seed, recipe)
-        common["sketch"] = _sketch(job, cutout, plate.master)
-    digest = ledger.put_data(job.sku.sku, "renders", png_bytes(plate.rgb), "png", "image/png")
+    assert job.adapter is not None and job.sku.noun is not None
+    lora, rows = split(ledger.data(job.sku.sku, "adapters", job.adapter.digest, "safetensors"))
+    worn = AdapterWeights(lora, rows[0] if rows else None)
+    subject = Subject(job.sku.noun, job.adapter.token, worn, cutout)
+    return (yield from draw_product(models.base, job.scene, subject, job.ratios, job.seed, recipe))
+
+
+def _written(job: RenderJob, task: Task, told: Plate | InputRefused, ledger: Ledger) -> Render:
+    """The record of a painting whose plate is stored now; its InputRefused is raised."""
+    if isinstance(told, InputRefused):
+        raise told
+    made: dict[str, object] = {"size": size_of(told.rgb), "product": told.product, "master": told.master}
+    if job.lane == "draw":
+        cutout = from_png(ledger.data(job.sku.sku, "cutouts", job.cutout.digest, "png"))
+        made["sketch"] = _sketch(job, cutout, told.master)
+    made["digest"] = ledger.put_data(job.sku.sku, "renders", png_bytes(told.rgb), "png", "image/png")
+    return _record(job, task, made)
+
+
+def _record(job: RenderJob, task: Task, made: Mapping[str, object] | None = None) -> Render:
+    """The record of a render: a packshot where nothing was made."""
     return Render.model_validate(
         {
-            **common,
-            "digest": digest,
-            "size": size_of(plate.rgb),
-            "product": plate.product,
-            "master": plate.master,
+            "sku": job.sku.sku,
+            "key": task.key,
+            "scene": job.scene.name,
+            "lane": job.lane,
+            "variant": job.variant,
+            "seed": job.seed,
+            "cutout": job.cutout,
+            "adapter": job.adapter.digest if job.adapter else None,
+            **(made or {"digest": "", "size": job.cutout.size, "product": None}),
         }
     )
 

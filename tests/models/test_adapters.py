@@ -28,7 +28,6 @@ from productshot.adapters import (
 )
 from productshot.adapters.files import as_kohya
 from productshot.adapters.fleet import Fleet, learning_rate_share, tenths
-from productshot.adapters.lora import worn
 from productshot.adapters.losses import add_noise, masked_error, min_snr_weight, spread_timesteps, velocity
 from productshot.adapters.text import Words, encode_prompts, first_row, prompt_ids
 from productshot.errors import ConfigInvalid, ModelDamaged
@@ -177,7 +176,7 @@ def test_dora_file_loads_in_diffusers(base_path: Path, base: TrainingBase, tmp_p
     for name, weight in split(path.read_bytes())[0].items():
         fleet.stack.tensors[name.removeprefix("unet.")].detach()[0] = weight
     fleet.stack.busy = [0]
-    with torch.no_grad(), worn(fleet.layers, fleet.stack):
+    with torch.no_grad(), fleet.wearing():
         ours = fleet.base.predict(z, t, Words(text, None))
     assert torch.allclose(pipeline.unet(z, t, text).sample, ours, atol=1e-3)
     assert (base.unet(z, t, text).sample - ours).abs().max() > 1e-2

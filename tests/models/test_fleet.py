@@ -15,12 +15,13 @@ from catalog_schemas import AdapterRecipe
 from productshot.adapters import TrainedAdapter, TrainingBase, TrainingSet, join, train_adapters
 from productshot.adapters.batches import Batch
 from productshot.adapters.fleet import Fleet, averaging, slots_that_fit
-from productshot.adapters.lora import MAGNITUDE, TOKEN, target_layers, worn
+from productshot.adapters.lora import TOKEN, target_layers
 from productshot.adapters.text import Reader, Words
 from productshot.errors import ConfigInvalid, OutOfMemory
 from productshot.pixels import Pixels
 from productshot.progress import Progress, silent
 from productshot.records import Refusal
+from productshot.render.lora import MAGNITUDE
 from tests.models.adapter_builders import SIDE, a_recipe, a_set
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -372,7 +373,7 @@ def test_layers_answer_as_peft_answers(exact_base: TrainingBase, dora: bool) -> 
     answer = theirs(z, t, words.tokens).sample
     fleet.stack.busy = [0]
     fleet.stack.zero_gradients()
-    with worn(fleet.layers, fleet.stack):
+    with fleet.wearing():
         ours = exact_base.predict(z, t, words)
     assert torch.allclose(ours, answer, atol=1e-9)
     ours.square().sum().backward()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from torch import Tensor
 
 from catalog_schemas.recipes import RenderRecipe
@@ -20,10 +22,12 @@ from productshot.pocket.diffusion import build_unet, save_pipeline
 from productshot.pocket.text import build_text_encoder, build_tokenizer
 from productshot.pocket.vae import build_vae
 from productshot.render import Base, Plate, model_digest, open_base, resolve_model
-from productshot.render.draw import AdapterWeights, Subject, draw_product, wearing, with_token
+from productshot.render.draw import AdapterWeights, Subject, draw_product, knowing, with_token
+from productshot.render.fleet import paint, paint_one
 from productshot.render.keep import known_product, paint_around, without_product
 from productshot.render.outpaint import Brief, kept_cells, outpaint
-from productshot.render.sample import Conditions, Known, encode_text, sample, timesteps, without_rim
+from productshot.render.sample import Conditions, Known, Request, encode_text, sample, timesteps, without_rim
+from productshot.render.wear import wearing
 
 SIDE = 64
 WIDTH = 32
@@ -150,17 +154,19 @@ def test_trailing_timesteps_start_at_the_noisiest() -> None:
 
 def test_the_same_seed_gives_the_same_bytes(base: Base, recipe: RenderRecipe) -> None:
     """Whatever was rendered in between; another seed gives another picture."""
-    first = paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe)
-    other = paint_around(base, a_scene(), a_cutout(), SQUARE, 2, recipe)
-    again = paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe)
+    first = paint_one(base, paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe))
+    other = paint_one(base, paint_around(base, a_scene(), a_cutout(), SQUARE, 2, recipe))
+    again = paint_one(base, paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe))
     assert first.rgb.tobytes() == again.rgb.tobytes()
     assert first.rgb.tobytes() != other.rgb.tobytes()
 
 
 def test_the_prompt_steers_the_picture(base: Base, recipe: RenderRecipe) -> None:
     """Text reaches the picture at all."""
-    one = paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe)
-    other = paint_around(base, a_scene(scene_prompt="a photo of a mug"), a_cutout(), SQUARE, 1, recipe)
+    one = paint_one(base, paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe))
+    other = paint_one(
+        base, paint_around(base, a_scene(scene_prompt="a photo of a mug"), a_cutout(), SQUARE, 1, recipe)
+    )
     assert (one.rgb != other.rgb).any()
 
 
@@ -178,7 +184,7 @@ def test_known_latents_stay_exact(base: Base) -> None:
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., 4:9, 4:9] = 1
     steering = Conditions(encode_text(base, "a mug", ""), None, 1.0, 4.0)
-    painted = sample(base, steering, Size(SIDE, SIDE), 3, 1, Known(latents, mask))
+    (painted,) = sample(base, [Request(steering, Size(SIDE, SIDE), 3, 1, Known(latents, mask))], 1)
     assert torch.equal(painted[..., 4:9, 4:9], latents[..., 4:9, 4:9])
     assert not torch.isclose(painted[..., 12:, 12:], latents[..., 12:, 12:]).any()
 
@@ -188,7 +194,10 @@ def test_a_weak_strength_stays_near_its_start(base: Base) -> None:
     latents = 3 * torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
     known = Known(latents, torch.zeros(1, 1, 16, 16))
     steering = Conditions(encode_text(base, "a mug", ""), None, 1.0, 4.0)
-    whole, weak = (sample(base, steering, Size(SIDE, SIDE), 3, 1, known, strength) for strength in (1, 1 / 3))
+    whole, weak = (
+        sample(base, [Request(steering, Size(SIDE, SIDE), 3, 1, known, strength)], 1)[0]
+        for strength in (1, 1 / 3)
+    )
     assert (weak - latents).square().mean() < 0.5 * (whole - latents).square().mean()
 
 
@@ -211,7 +220,7 @@ def test_kept_cells_lie_whole_inside_what_is_known(base: Base) -> None:
 def test_the_product_keeps_its_place(base: Base, recipe: RenderRecipe) -> None:
     """The plate says where the product stands: centred on the scene's ground line."""
     scene = a_scene(placement=Placement(ground_y=0.75, max_width=0.5, max_height=0.75))
-    plate = paint_around(base, scene, a_cutout(), SQUARE, 1, recipe)
+    plate = paint_one(base, paint_around(base, scene, a_cutout(), SQUARE, 1, recipe))
     assert plate.product == Box(16, 0, 48, 48)
     assert (plate.master, plate.size) == (Box(0, 0, SIDE, SIDE), Size(SIDE, SIDE))
 
@@ -238,7 +247,7 @@ def test_without_control_the_empty_place_is_painted(base: Base, recipe: RenderRe
     """Control none knows nothing of the product: another product, the same pixels, only its box differs."""
     other = np.full((30, 90, 4), 255, np.uint8)
     one, two = (
-        paint_around(base, a_scene(control="none"), cutout, SQUARE, 1, recipe)
+        paint_one(base, paint_around(base, a_scene(control="none"), cutout, SQUARE, 1, recipe))
         for cutout in (a_cutout(), other)
     )
     assert one.rgb.tobytes() == two.rgb.tobytes()
@@ -250,15 +259,15 @@ def test_keep_without_a_scene_prompt_is_refused(base: Base, recipe: RenderRecipe
     with pytest.raises(
         ConfigInvalid, match="scene wooden-table has no scene_prompt; the keep lane paints it"
     ):
-        paint_around(base, a_scene(scene_prompt=""), a_cutout(), SQUARE, 1, recipe)
+        paint_one(base, paint_around(base, a_scene(scene_prompt=""), a_cutout(), SQUARE, 1, recipe))
 
 
 def test_one_plate_serves_all_ratios(base: Base, recipe: RenderRecipe) -> None:
     """A tall and a wide slot: the plate grows both ways, master and product move along."""
-    plate = paint_around(base, a_scene(), a_cutout(), [(1, 1), (2, 3), (4, 3)], 1, recipe)
+    plate = paint_one(base, paint_around(base, a_scene(), a_cutout(), [(1, 1), (2, 3), (4, 3)], 1, recipe))
     assert plate.size == Size(96, 96)
     assert plate.master == Box(16, 16, 80, 80)
-    square = paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe)
+    square = paint_one(base, paint_around(base, a_scene(), a_cutout(), SQUARE, 1, recipe))
     assert plate.product is not None and square.product is not None
     assert plate.product.left == square.product.left + 16
 
@@ -267,7 +276,7 @@ def test_outpainting_keeps_the_old_pixels_but_for_the_seam(base: Base, recipe: R
     """Grown upwards and downwards only: the rows inside the seam are the master's, rim to rim."""
     rgb = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
     old = Plate(rgb, Box(0, 0, SIDE, SIDE), None)
-    new = outpaint(base, old, Size(SIDE, 96), Brief("a mug", "", 1, recipe))
+    new = paint_one(base, outpaint(base, old, Size(SIDE, 96), Brief("a mug", "", 1, recipe)))
     assert (new.size, new.master) == (Size(SIDE, 96), Box(0, 16, SIDE, 80))
     assert (new.rgb[16:80][16:-16] == rgb[16:-16]).all()
     assert (new.rgb[:16] > 0).any()
@@ -277,7 +286,7 @@ def test_an_outpainting_target_off_the_grid_is_refused(base: Base, recipe: Rende
     """The message names the size and the step."""
     old = Plate(np.zeros((SIDE, SIDE, 3), np.uint8), Box(0, 0, SIDE, SIDE), None)
     with pytest.raises(ConfigInvalid, match="is 64x90 px; both sides must be multiples of 16"):
-        outpaint(base, old, Size(SIDE, 90), Brief("a mug", "", 1, recipe))
+        paint_one(base, outpaint(base, old, Size(SIDE, 90), Brief("a mug", "", 1, recipe)))
 
 
 def a_whole_unet(base: Base) -> AdapterWeights:
@@ -293,33 +302,37 @@ def test_an_adapter_changes_the_picture_and_leaves_the_base_clean(
 ) -> None:
     """Every weight name and value of the base is the same afterwards."""
     before = weights_of(base)
-    plain = draw_product(base, a_scene(), Subject("mug", "sks", None, a_cutout()), SQUARE, 1, recipe)
-    worn = draw_product(base, a_scene(), Subject("mug", "sks", made(base), a_cutout()), SQUARE, 1, recipe)
+    plain = paint_one(
+        base, draw_product(base, a_scene(), Subject("mug", "sks", None, a_cutout()), SQUARE, 1, recipe)
+    )
+    worn = paint_one(
+        base, draw_product(base, a_scene(), Subject("mug", "sks", made(base), a_cutout()), SQUARE, 1, recipe)
+    )
     after = weights_of(base)
     assert (plain.rgb != worn.rgb).any() and worn.product is None
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_an_error_while_an_adapter_is_worn_leaves_the_base_clean(base: Base) -> None:
+@pytest.mark.parametrize("made", [an_adapter, a_whole_unet])
+def test_an_error_while_an_adapter_is_worn_leaves_the_base_clean(
+    base: Base, made: Callable[[Base], AdapterWeights]
+) -> None:
     """Taking off happens on every way out."""
     before = weights_of(base)
-    with pytest.raises(KeyboardInterrupt), wearing(base, Subject("mug", "sks", an_adapter(base), a_cutout())):
+    with pytest.raises(KeyboardInterrupt), wearing(base.unet, [made(base).lora]):
         raise KeyboardInterrupt
-    assert weights_of(base).keys() == before.keys()
+    after = weights_of(base)
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    assert not any(module._forward_hooks for module in base.unet.modules())
 
 
 @pytest.mark.parametrize("made", [a_lora, lambda base: a_whole_unet(base).lora], ids=["lora", "unet"])
 def test_an_adapter_of_another_base_is_refused(base: Base, made: Callable[[Base], dict[str, Tensor]]) -> None:
-    """Its weights do not fit; the message names the noun and the base, and the base stays clean."""
-    before = weights_of(base)
+    """Its weights do not fit; the message names the noun and the base."""
     lora = {name: torch.zeros(3, 3) for name in made(base)}
     subject = Subject("mug", "sks", AdapterWeights(lora, None), a_cutout())
-    with (
-        pytest.raises(InputRefused, match=r"adapter of mug has .* of shape \(3, 3\); base model .* has \("),
-        wearing(base, subject),
-    ):
-        pass
-    assert weights_of(base).keys() == before.keys()
+    with pytest.raises(InputRefused, match=r"adapter of mug has .* of shape \(3, 3\); base model .* has \("):
+        knowing(base, subject)
 
 
 def test_a_token_row_is_read_by_its_token_only(base: Base) -> None:
@@ -346,4 +359,75 @@ def test_a_prompt_without_its_token_is_refused_for_an_adapter(base: Base, recipe
     """An adapter that no word calls would change the picture without being asked to."""
     subject = Subject("mug", "sks", an_adapter(base), a_cutout())
     with pytest.raises(ConfigInvalid, match="scene wooden-table has no {token} in its prompt"):
-        draw_product(base, a_scene(prompt="a photo of a {noun}"), subject, SQUARE, 1, recipe)
+        paint_one(base, draw_product(base, a_scene(prompt="a photo of a {noun}"), subject, SQUARE, 1, recipe))
+
+
+def some_loras(base: Base, count: int) -> list[dict[str, Tensor]]:
+    """Adapters of one kind that differ."""
+    return [{name: weight * (1 + number) for name, weight in a_lora(base).items()} for number in range(count)]
+
+
+def requests_of(base: Base, adapters: Sequence[dict[str, Tensor] | None]) -> list[Request]:
+    """One a picture, each of its own prompt and seed."""
+    return [
+        Request(
+            Conditions(encode_text(base, f"a photo of {number} mug", ""), None, 1.0, 4.0),
+            Size(SIDE, SIDE),
+            steps=3,
+            seed=number,
+            adapter=adapter,
+        )
+        for number, adapter in enumerate(adapters)
+    ]
+
+
+@pytest.mark.parametrize("worn", [True, False])
+def test_a_picture_has_the_same_bits_in_every_place_and_company(base: Base, worn: bool) -> None:
+    """First and last place, other neighbours, alone in the filled-up batch."""
+    adapters = some_loras(base, 8) if worn else [None] * 8
+    requests = requests_of(base, adapters)
+    together = sample(base, requests, 8)
+    turned = sample(base, requests[::-1], 8)
+    some = sample(base, [requests[7], requests[0], requests[3]], 8)
+    alone = sample(base, requests[:1], 8)
+    assert all(torch.equal(a, b) for a, b in zip(together, turned[::-1], strict=True))
+    assert torch.equal(alone[0], together[0])
+    assert [torch.equal(a, together[n]) for a, n in zip(some, (7, 0, 3), strict=True)] == [True] * 3
+
+
+def test_each_picture_of_a_batch_wears_its_own_adapter(base: Base) -> None:
+    """The pictures are those that diffusers' own loader paints, adapter after adapter."""
+    loras = some_loras(base, 3)
+    together = sample(base, requests_of(base, loras), 3)
+    for number, lora in enumerate(loras):
+        request = replace(requests_of(base, loras)[number], adapter=None)
+        StableDiffusionLoraLoaderMixin.load_lora_into_unet(lora, None, base.unet, adapter_name="product")
+        alone = sample(base, [request], 1)[0]
+        base.unet.unload_lora()
+        plain = sample(base, [request], 1)[0]
+        off = (together[number] - alone).norm() / (plain - alone).norm()
+        assert off < 0.05, number
+
+
+def test_a_refused_painting_leaves_the_others_alone(base: Base, recipe: RenderRecipe) -> None:
+    """One of five has an adapter of another base; the four others are painted as they would be without it."""
+    misfit = Subject(
+        "mug", "sks", AdapterWeights({"unet.x.lora_A.weight": torch.zeros(3, 3)}, None), a_cutout()
+    )
+    paintings = [paint_around(base, a_scene(), a_cutout(), SQUARE, seed, recipe) for seed in range(4)]
+    paintings.insert(2, draw_product(base, a_scene(), misfit, SQUARE, 1, recipe))
+    told = dict(paint(base, paintings, 2))
+    assert isinstance(told[2], InputRefused) and sorted(told) == [0, 1, 2, 3, 4]
+    again = paint_one(base, paint_around(base, a_scene(), a_cutout(), SQUARE, 3, recipe), 2)
+    assert isinstance(told[4], Plate) and told[4].rgb.tobytes() == again.rgb.tobytes()
+
+
+def test_paintings_of_different_shapes_go_on_side_by_side(base: Base, recipe: RenderRecipe) -> None:
+    """Squares and tall ones, more than are open at once: each ends as it does alone."""
+    shapes = [SQUARE, [(1, 1), (2, 3)]] * 5
+    made = [paint_around(base, a_scene(), a_cutout(), shape, 1, recipe) for shape in shapes]
+    plates = dict(paint(base, made, 2))
+    for number, shape in enumerate(shapes[:2]):
+        alone = paint_one(base, paint_around(base, a_scene(), a_cutout(), shape, 1, recipe), 2)
+        same = [plates[n] for n in range(number, 10, 2)]
+        assert all(isinstance(one, Plate) and (one.rgb == alone.rgb).all() for one in same)

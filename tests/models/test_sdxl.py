@@ -22,7 +22,6 @@ from productshot.adapters import (
 )
 from productshot.adapters.files import as_kohya
 from productshot.adapters.fleet import Fleet
-from productshot.adapters.lora import worn
 from productshot.adapters.text import Reader, Words, encode_prompts
 from productshot.pocket.text import build_tokenizer
 from productshot.progress import silent
@@ -132,7 +131,7 @@ def test_lora_file_loads_in_diffusers(sdxl_path: Path, sdxl: TrainingBase, tmp_p
     for name, weight in split(data)[0].items():
         fleet.stack.tensors[name.removeprefix("unet.")].detach()[0] = weight
     fleet.stack.busy = [0]
-    with torch.no_grad(), worn(fleet.layers, fleet.stack):
+    with torch.no_grad(), fleet.wearing():
         ours = fleet.base.predict(z, t, Words(tokens, pooled))
     assert torch.allclose(ours, theirs, atol=1e-3)
 
