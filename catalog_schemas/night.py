@@ -26,5 +26,8 @@ class NightSettings(Written):
         description="products whose adapters train in one batch; null: what memory holds; "
         "1: bytes that no neighbour can change, on any machine",
     )
+    checkpoint_every_s: float = Field(
+        300.0, gt=0, description="a training of adapters that is killed loses at most so many seconds"
+    )
     decode_seconds: float = Field(5.0, gt=0, le=60, description="a photo that decodes longer is refused")
     decode_memory_mb: int = Field(2_048, ge=256, description="memory cap of the decoding child process")

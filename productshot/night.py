@@ -147,6 +147,7 @@ class Night:
             self.models,
             self.report,
             self.catalog.night.slots,
+            self.catalog.night.checkpoint_every_s,
         ):
             self._keep(outcome)
         self.ledger.save_state()

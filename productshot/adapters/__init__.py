@@ -10,6 +10,7 @@
     lora.py     the low-rank weights of several products, as render/lora.py's layers wear them
     fleet.py    several products in one pass
     proof.py    whether an adapter knows its product
+    checkpoints.py  a product's training as bytes, to go on from
     train.py    the queue: sets in, adapters out
     files.py    adapters as safetensors bytes, and back
 

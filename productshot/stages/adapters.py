@@ -10,7 +10,7 @@ import numpy as np
 
 from catalog_schemas import AdapterRecipe, PhotoRecipe, Sku
 from productshot.adapters.sets import CLASS_PROMPTS, SOLID, TrainingSet
-from productshot.errors import InputRefused
+from productshot.errors import InputRefused, StorageMissing
 from productshot.geometry import Size, fit_inside
 from productshot.keys import digest_json
 from productshot.ledger import Ledger, Task
@@ -60,10 +60,12 @@ def train_skus(
     models: Models,
     report: ReportProgress,
     slots: int | None = None,
+    checkpoint_every_s: float = float("inf"),
 ) -> Iterator[Adapter | Refusal]:
     """One outcome per SKU, those that are done already first; the others train side by side, as a fleet.
 
-    A finished adapter is kept at once, whatever becomes of its neighbours. `report` is told of finished SKUs.
+    A finished adapter is kept at once, whatever becomes of its neighbours. One that a stopped run left unfinished
+    goes on from its last checkpoint, to the same bytes. `report` is told of finished SKUs.
     """
     todo: dict[str, tuple[Task, Sku]] = {}
     for sku in skus:
@@ -92,14 +94,47 @@ def train_skus(
 
     began = ledger.now()
     judge = partial(subject_fidelity, models) if recipe.look_every else None
-    for outcome in train_adapters(sets(), recipe, models.training_base, silent, slots, judge):
+    kept = StoredCheckpoints(ledger.store, {sku: task for sku, (task, _) in todo.items()}, checkpoint_every_s)
+    for outcome in train_adapters(sets(), recipe, models.training_base, silent, slots, judge, kept):
         task, sku = todo.pop(outcome.sku)
         compared: ComparedWith = "held-out photo" if held_out(cutouts[sku.sku], recipe) else "training photos"
-        yield _of_stage(ledger.make_now(task, partial(_kept, outcome, task, compared, ledger), began))
+        make = partial(_kept, outcome, task, compared, ledger, kept)
+        yield _of_stage(ledger.make_now(task, make, began))
         began = ledger.now()
         report(Progress("adapters", len(skus) - len(todo), len(skus), outcome.sku))
     ledger.share_seconds("adapters")
     yield from refused
+
+
+class StoredCheckpoints:
+    """Checkpoints in the store, each under its task's key: of another recipe or of other photos there is none."""
+
+    def __init__(self, store: Store, tasks: Mapping[str, Task], every_s: float) -> None:
+        self.store, self.tasks, self.every_s = store, tasks, every_s
+        self._there: set[str] = set()
+
+    def load(self, sku: str) -> bytes | None:
+        """The bytes of the SKU's checkpoint, None when there is none."""
+        try:
+            data = self.store.get(self._key(sku))
+        except StorageMissing:
+            return None
+        self._there.add(sku)
+        return data
+
+    def save(self, sku: str, data: bytes) -> None:
+        """Put the checkpoint in the place of the last."""
+        self.store.put(self._key(sku), data, "application/octet-stream")
+        self._there.add(sku)
+
+    def forget(self, sku: str) -> None:
+        """Delete the checkpoint of a SKU whose training is over."""
+        if sku in self._there:
+            self.store.delete(self._key(sku))
+
+    def _key(self, sku: str) -> str:
+        task = self.tasks[sku]
+        return f"work/{sku}/{task.stage}/{task.key}.checkpoint"
 
 
 def _of_stage(outcome: Record | Refusal) -> Adapter | Refusal:
@@ -113,11 +148,19 @@ def _fail(error: InputRefused) -> NoReturn:
 
 
 def _kept(
-    outcome: TrainedAdapter | Refusal, task: Task, compared_with: ComparedWith, ledger: Ledger
+    outcome: TrainedAdapter | Refusal,
+    task: Task,
+    compared_with: ComparedWith,
+    ledger: Ledger,
+    checkpoints: StoredCheckpoints,
 ) -> Adapter:
-    """The record of a trained adapter whose file is stored now; InputRefused where training was refused."""
+    """The record of a trained adapter whose file is stored now; InputRefused where training was refused.
+
+    The checkpoint goes before the marker comes: killed in between, a night trains again and leaves nothing behind.
+    """
     from productshot.adapters import join
 
+    checkpoints.forget(task.sku)
     if isinstance(outcome, Refusal):
         raise InputRefused(outcome.item, outcome.value, outcome.limit, outcome.remedy)
     digest = ledger.put_data(task.sku, "adapters", join(outcome), "safetensors", "application/octet-stream")

@@ -1,0 +1,298 @@
+"""Painting side by side: speed of a batch whose pictures wear different adapters, and what painting really does.
+
+    python -m benchmarks.rendering                      all parts; JSON, sheets in out/rendering
+    python -m benchmarks.rendering --only fleet
+
+Parts: fleet (pictures a second of one batch with eight adapters, of diffusers' `set_adapters` one picture after the
+other, and of the same batch without adapters, interleaved; whether place and company change a bit), batch (the same
+batch at several sizes), outpaint (seams, and whether the continued part is still the scene), adapter (keep with and
+without the SKU's adapter: does the product's ground get better or worse).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from torch import Tensor
+
+from benchmarks.judge import KINDS, fit_judge, renders, verdicts, with_none
+from benchmarks.learning import a_set, trained
+from catalog_schemas import AdapterRecipe, Recipes, RenderRecipe, Scene, Shadow
+from productshot.gates import Comparison, Senses, measure_render
+from productshot.gates.ground import seam
+from productshot.geometry import Box, Size
+from productshot.models import Models
+from productshot.pocket import clip, files
+from productshot.pocket.instances import views_of
+from productshot.pocket.sheets import contact_sheet
+from productshot.pocket.studio import COLOURS, NOUNS, SCENES, with_article
+from productshot.render.base import Base, open_base
+from productshot.render.fleet import Painting, paint, paint_one
+from productshot.render.keep import paint_around
+from productshot.render.outpaint import Brief, outpaint
+from productshot.render.plate import Plate
+from productshot.render.sample import Conditions, Request, decode_pixels, encode_text, sample
+from productshot.stages.gates import compare
+
+UNSEEN_SEED = 95_000_000
+RANK, SLOTS = 8, 8
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+WIDE = Size(384, 128)
+"""Three squares beside each other: the outer ones are continued, nothing of the first is in them."""
+
+
+def loras(unet: torch.nn.Module, count: int) -> list[dict[str, Tensor]]:
+    """Random adapters of rank 8 on the attention, by the names of an adapter's file."""
+    generator = torch.Generator().manual_seed(1)
+    made = []
+    for _ in range(count):
+        lora: dict[str, Tensor] = {}
+        for name, layer in unet.named_modules():
+            if name.endswith(ATTENTION):
+                outputs, inputs = layer.weight.shape
+                lora[f"unet.{name}.lora_A.weight"] = 0.1 * torch.randn(RANK, inputs, generator=generator)
+                lora[f"unet.{name}.lora_B.weight"] = 0.1 * torch.randn(outputs, RANK, generator=generator)
+        made.append(lora)
+    return made
+
+
+def requests(base: Base, adapters: Sequence[Mapping[str, Tensor] | None], steps: int) -> list[Request]:
+    """One picture an adapter, of different products in different scenes."""
+    return [
+        Request(
+            Conditions(encode_text(base, a_prompt(k), ""), None, 1.0, 4.0),
+            Size(128, 128),
+            steps,
+            seed=k,
+            adapter=adapter,
+        )
+        for k, adapter in enumerate(adapters)
+    ]
+
+
+def a_prompt(number: int) -> str:
+    """A product in a scene."""
+    colour, noun = COLOURS[number % len(COLOURS)], NOUNS[number % len(NOUNS)]
+    return f"a photo of {with_article(f'{colour} {noun}')} {SCENES[number % len(SCENES)]}"
+
+
+def peer(base: Base, adapters: Sequence[Mapping[str, Tensor]]) -> StableDiffusionPipeline:
+    """diffusers' pipeline on a copy of the base in the same precision, with the adapters p0, p1, ... loaded."""
+    pipeline = StableDiffusionPipeline.from_pretrained(files.base_path(), dtype=torch.float32)
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    pipeline.set_progress_bar_config(disable=True)
+    for number, lora in enumerate(adapters):
+        pipeline.load_lora_into_unet(dict(lora), None, pipeline.unet, adapter_name=f"p{number}")
+    pipeline.to(base.dtype).unet.to(memory_format=torch.channels_last)
+    return pipeline
+
+
+@torch.inference_mode()
+def switch(base: Base, pipeline: StableDiffusionPipeline, asked: Sequence[Request]) -> None:
+    """Each picture alone, its adapter switched on before; text embeddings are given, latents are the output."""
+    for number, request in enumerate(asked):
+        pipeline.set_adapters(f"p{number}")
+        negative, positive = request.conditions.text.to(base.dtype).chunk(2)
+        pipeline(
+            prompt_embeds=positive,
+            negative_prompt_embeds=negative,
+            num_inference_steps=request.steps,
+            guidance_scale=request.conditions.guidance_scale,
+            generator=torch.Generator().manual_seed(request.seed),
+            output_type="latent",
+        )
+
+
+def measure_fleet(out: Path, rounds: int = 5, steps: int = 10) -> dict[str, object]:
+    """Ratios of pictures a second in interleaved rounds, and the bits of a picture in other places and company."""
+    base = open_base(RenderRecipe())
+    adapters = loras(base.unet, SLOTS)
+    dressed, plain = requests(base, adapters, steps), requests(base, [None] * SLOTS, steps)
+    pipeline = peer(base, adapters)
+    ways: dict[str, Callable[[], object]] = {
+        "fleet": lambda: sample(base, dressed, SLOTS),
+        "set_adapters": lambda: switch(base, pipeline, dressed),
+        "without": lambda: sample(base, plain, SLOTS),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for round_ in range(rounds + 1):
+        for name, work in ways.items():
+            seconds = timed(work)
+            if round_:
+                taken[name].append(seconds)
+    together, alone = sample(base, dressed, SLOTS), sample(base, dressed[7:], SLOTS)
+    turned = sample(base, dressed[::-1], SLOTS)
+    same = torch.equal(alone[0], together[7]) and all(map(torch.equal, together, turned[::-1]))
+    return {
+        "threads": torch.get_num_threads(),
+        "pictures_a_second": {
+            name: round(SLOTS / statistics.median(each), 2) for name, each in taken.items()
+        },
+        "times_set_adapters": ratio(taken["set_adapters"], taken["fleet"]),
+        "share_of_without": ratio(taken["without"], taken["fleet"]),
+        "same_bits_everywhere": same,
+    }
+
+
+def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """How many times as fast ours is: the median over the rounds."""
+    return round(statistics.median(a / b for a, b in zip(theirs, ours, strict=True)), 2)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that the work takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def measure_batch(out: Path, rounds: int = 3, steps: int = 10) -> dict[str, object]:
+    """Pictures a second at several sizes of a full batch, interleaved."""
+    base, sizes = open_base(RenderRecipe()), (1, 2, 4, 8, 16)
+    taken: dict[int, list[float]] = {size: [] for size in sizes}
+    for round_ in range(rounds + 1):
+        for size in sizes:
+            seconds = timed(lambda: sample(base, requests(base, [None] * size, steps), size)) / size  # noqa: B023
+            if round_:
+                taken[size].append(seconds)
+    return {
+        "times_batch_1": {size: ratio(taken[1], each) for size, each in taken.items()},
+        "threads": torch.get_num_threads(),
+    }
+
+
+def measure_outpaint(out: Path, count: int = 48) -> dict[str, object]:
+    """Squares of all scenes continued to three times their width: seams, and the scenes of the outer squares."""
+    recipe = RenderRecipe()
+    base = open_base(recipe)
+    pipeline = StableDiffusionPipeline.from_pretrained(files.base_path(), dtype=torch.float32)
+    tower, rng = clip.load_tower(files.clip_path()), np.random.default_rng(1)
+    judge = fit_judge(tower, with_none(renders(8_192, UNSEEN_SEED), pipeline, rng))
+
+    def wide(number: int) -> Painting:
+        brief = Brief(f"a photo of an empty scene {SCENES[number % len(SCENES)]}", "", number, recipe)
+        text = Conditions(encode_text(base, brief.prompt, ""), None, 1.0, recipe.guidance_scale)
+        latents = yield Request(text, Size(128, 128), recipe.steps, number)
+        square = Plate(decode_pixels(base, latents), Box(0, 0, 128, 128), None)
+        return (yield from outpaint(base, square, WIDE, brief))
+
+    plates = [
+        plate for _, plate in sorted(paint(base, map(wide, range(count)), SLOTS), key=lambda told: told[0])
+    ]
+    strips = np.stack([plate.rgb for plate in plates if isinstance(plate, Plate)])
+    contact_sheet(strips[:32], columns=4, path=out / "outpaint.png")
+    asked = np.arange(count) % len(KINDS["scene"])
+    told = {
+        name: verdicts(judge, np.ascontiguousarray(strips[:, :, left : left + 128]))["scene"] == asked
+        for name, left in (("first", 128), ("left", 0), ("right", 256))
+    }
+    seams = [seam(plate.rgb, plate.master) for plate in plates if isinstance(plate, Plate)]
+    kept = np.concatenate([told[side][told["first"]] for side in ("left", "right")])
+    return {
+        "first_square_right": round(float(told["first"].mean()), 3),
+        "continued_right": round(float(np.concatenate([told["left"], told["right"]]).mean()), 3),
+        "continued_right_where_the_first_is": round(float(kept.mean()), 3),
+        "seam_median": round(float(np.median(seams)), 2),
+        "seam_within_95th_percentile": round(float((np.array(seams) <= 1).mean()), 3),
+    }
+
+
+def measure_adapter(out: Path, products: int = 4, steps: int = 60, scenes: int = 8) -> dict[str, object]:
+    """Keep pictures of studio products with their trained adapter worn and without it, at the same seeds."""
+    models, recipe = Models(Recipes()), RenderRecipe()
+    learning = AdapterRecipe(steps=steps + 1)
+    sets = [a_set(number, models.training_base, learning) for number in range(products)]
+    fleet = trained(models.training_base, learning, sets, steps)
+    worn = [{f"unet.{name}": weight for name, weight in fleet.learned(slot).items()} for slot in fleet.seats]
+    base, senses = models.base, senses_of(models)
+    figures: dict[str, dict[str, list[float]]] = {"with": {}, "without": {}}
+    shown = []
+    for number in range(products):
+        cutout = views_of(number, 92_000_000)[-1]
+        for k in range(scenes):
+            scene = Scene(
+                name="bench",
+                lane="keep",
+                scene_prompt=f"a photo of an empty scene {SCENES[2 * k % len(SCENES)]}",
+            )
+            for name, adapter in (("without", None), ("with", worn[number])):
+                painting = paint_around(base, scene, cutout, [(1, 1)], 100 * number + k, recipe)
+                plate = paint_one(base, wearing_all(painting, adapter))
+                assert plate.product is not None
+                seen = compare(plate.rgb, plate.master, plate.product, cutout, Shadow())
+                seen = replace(seen, described=seen.bare, prompt=scene.scene_prompt)
+                for measure, value in measured(seen, senses).items():
+                    figures[name].setdefault(measure, []).append(value)
+                shown.append(seen.picture[::4, ::4])
+    contact_sheet(shown, columns=2 * scenes, path=out / "adapter.png")
+    return {
+        name: {measure: round(statistics.mean(values), 4) for measure, values in each.items()}
+        for name, each in figures.items()
+    }
+
+
+def wearing_all(painting: Painting, adapter: Mapping[str, Tensor] | None) -> Painting:
+    """The painting with an adapter worn in all that it asks for."""
+    request = next(painting)
+    while True:
+        latents = yield replace(request, adapter=adapter)
+        try:
+            request = painting.send(latents)
+        except StopIteration as end:
+            plate: Plate = end.value
+            return plate
+
+
+def senses_of(models: Models) -> Senses:
+    """The models that look, as the gates' stage has them."""
+    from productshot.cutout import coarse_alpha
+
+    return Senses(
+        lambda rgb: coarse_alpha(rgb, models.cutout_session), models.eyes.fidelity, models.prompt_match
+    )
+
+
+def measured(seen: Comparison, senses: Senses) -> dict[str, float]:
+    """What the choice is made by."""
+    numbers = measure_render("bench", "keep", seen, senses).numbers
+    wanted = ("object_expansion", "other_things", "prompt_match")
+    return {name: numbers[name] for name in wanted if name in numbers}
+
+
+PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
+    "fleet": measure_fleet,
+    "batch": measure_batch,
+    "outpaint": measure_outpaint,
+    "adapter": measure_adapter,
+}
+
+
+def main() -> None:
+    """Measure, print, and keep the figures."""
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.rendering", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
+    parser.add_argument("--out", type=Path, default=Path("out/rendering"))
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    kept = asked.out / "figures.json"
+    figures = json.loads(kept.read_text()) if kept.is_file() else {}
+    for part in asked.only:
+        began = time.monotonic()
+        figures[part] = PARTS[part](asked.out) | {"measured_in_s": round(time.monotonic() - began)}
+        kept.write_text(json.dumps(figures, indent=2) + "\n")
+        print(json.dumps({part: figures[part]}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
