@@ -173,6 +173,13 @@ class GateRecipe(Written):
     min_shadow_depth: float = Field(
         0.11, ge=-1, le=1, description="how much darker the ground is below the product than around it"
     )
+    max_unlike: float | None = Field(
+        None,
+        ge=0,
+        le=2,
+        description="a cutout whose nearest among the SKU's others is less alike than its most alike pair by more "
+        "than this stands alone: another serves, or a person looks; null: the eyes' own",
+    )
     min_fidelity: float | None = Field(
         None, ge=-1, le=1, description="cosine of a drawn product and its photo; null: the eyes' own"
     )
@@ -181,7 +188,12 @@ class GateRecipe(Written):
     )
 
 
-POCKET_COSINES = {"max_second_likeness": 0.78, "min_fidelity": 0.7, "min_prompt_match": 0.66}
+POCKET_COSINES = {
+    "max_second_likeness": 0.78,
+    "max_unlike": 0.15,
+    "min_fidelity": 0.7,
+    "min_prompt_match": 0.66,
+}
 """What the null limits are with the eyes that ship."""
 
 

@@ -31,12 +31,24 @@ from productshot.keys import (
     shard_of,
     stage_key,
 )
-from productshot.records import Adapter, Asset, Cutout, Measures, Photo, Record, Refusal, Render, as_json
+from productshot.records import (
+    Adapter,
+    Asset,
+    Cutout,
+    Measures,
+    Photo,
+    Record,
+    Refusal,
+    Render,
+    Twins,
+    as_json,
+)
 from productshot.store import Listed, Store
 
 RECORD_TYPES: dict[str, type[Record]] = {
     "photos": Photo,
     "cutouts": Cutout,
+    "twins": Twins,
     "adapters": Adapter,
     "renders": Render,
     "gates": Measures,

@@ -18,7 +18,7 @@ from productshot.ledger import Ledger
 from productshot.models import Models
 from productshot.photos import Decoder, sku_problem
 from productshot.progress import ReportProgress
-from productshot.records import Adapter, Asset, Cutout, Photo, Refusal, Render
+from productshot.records import Adapter, Asset, Cutout, Photo, Refusal, Render, Twins
 from productshot.review import Said, decisions_of, with_decision
 from productshot.stages.assets import AssetJob, make_assets, publish
 from productshot.stages.cutouts import choose_cutout, cut_out_photos
@@ -26,12 +26,13 @@ from productshot.stages.departures import departed, unpublish
 from productshot.stages.gates import Judged, Painted, judge_render, judge_size, measure_renders
 from productshot.stages.photos import find_photos, measure_photos, product_photos
 from productshot.stages.renders import RenderJob, fallback_of, jobs_of, render_jobs, with_more
+from productshot.stages.twins import find_twins
 from productshot.store import Store
 
 LANES_WITH_ADAPTER = ("draw",)
 KEPT_BY: dict[str, tuple[str, ...]] = {
     "photos": ("photos",),
-    "cutouts": ("cutouts",),
+    "cutouts": ("cutouts", "twins"),
     "adapters": ("adapter",),
     "renders": ("judged", "fallbacks"),
     "assets": ("assets",),
@@ -47,6 +48,7 @@ class SkuNight:
     scenes: dict[str, Scene]
     photos: list[Photo] = field(default_factory=list)
     cutouts: list[Cutout] = field(default_factory=list)
+    twins: Twins | None = None
     adapter: Adapter | None = None
     judged: list[Judged] = field(default_factory=list)
     assets: list[Asset] = field(default_factory=list)
@@ -127,6 +129,8 @@ class Night:
             photos, recipes.cutouts, recipes.photos, self.ledger, self.decoder, self.models, self.report
         ):
             self._keep(outcome)
+        for one in self._usable():
+            self._keep(find_twins(one.sku.sku, one.cutouts, self.ledger, self.models))
         self.ledger.save_state()
 
     def adapters(self) -> None:
@@ -193,8 +197,8 @@ class Night:
         """Forget what an interrupted run of this step filed, so that a retry does not count twice."""
         for one in self.skus.values():
             for name in KEPT_BY[step]:
-                setattr(one, name, None if name == "adapter" else [])
-            stages = ("renders", "gates") if step == "renders" else (step,)
+                setattr(one, name, None if name in ("adapter", "twins") else [])
+            stages = {"renders": ("renders", "gates"), "cutouts": ("cutouts", "twins")}.get(step, (step,))
             one.refusals = [refusal for refusal in one.refusals if refusal.stage not in stages]
 
     # -- what a step needs -----------------------------------------------------------------------------------
@@ -224,7 +228,7 @@ class Night:
         jobs = []
         for scene in one.scenes.values():
             for view in self._views(scene.lane):
-                cutout = choose_cutout(one.cutouts, view, limit)
+                cutout = choose_cutout(one.cutouts, view, limit, self._alone(one))
                 if cutout is None:
                     missing = InputRefused(
                         f"SKU {one.sku.sku}", f"has no photo of view {view!r}", "", "add one"
@@ -233,6 +237,13 @@ class Night:
                 else:
                     jobs += jobs_of(one.sku, scene, cutout, one.adapter, self._channels(), tries)
         return self._with_more(one.sku.sku, jobs)
+
+    def _alone(self, one: SkuNight) -> set[str]:
+        """Digests of the SKU's cutouts that resemble none of its others."""
+        limit = self.catalog.recipes.limits.max_unlike
+        if one.twins is None or limit is None:
+            return set()
+        return {digest for digest, unlike in one.twins.unlike.items() if unlike > limit}
 
     def _with_more(self, sku: str, jobs: Sequence[RenderJob]) -> list[RenderJob]:
         """The jobs of a SKU and what people asked for beside them."""
@@ -260,7 +271,8 @@ class Night:
             if isinstance(measures, Refusal):
                 self._keep(measures)
                 continue
-            verdict = judge_render(render, measures, recipes.limits, recipes.cutouts, policy)
+            alone = self._alone(self.skus[render.sku])
+            verdict = judge_render(render, measures, recipes.limits, recipes.cutouts, policy, alone)
             verdict = with_decision(render, verdict, self._decisions(render.sku))
             verdict = judge_size(render, verdict, self._channels(), recipes.assets)
             picture = Judged(render, measures, verdict)
@@ -285,7 +297,8 @@ class Night:
         accepted = first_accepted(one.judged)
         order = list(one.scenes)
         accepted.sort(key=lambda judged: (order.index(judged.render.scene), judged.render.variant))
-        hero = choose_cutout(one.cutouts, None, self.catalog.recipes.cutouts.min_confidence)
+        limit = self.catalog.recipes.cutouts.min_confidence
+        hero = choose_cutout(one.cutouts, None, limit, self._alone(one))
         jobs = []
         for channel in self._channels():
             for slot in channel.slots:
@@ -312,6 +325,8 @@ class Night:
                 self.skus[outcome.sku].photos.append(outcome)
             case Cutout():
                 self.skus[outcome.sku].cutouts.append(outcome)
+            case Twins():
+                self.skus[outcome.sku].twins = outcome
             case Adapter():
                 self.skus[outcome.sku].adapter = outcome
             case Asset():

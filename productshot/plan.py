@@ -9,16 +9,18 @@ from typing import Any, NamedTuple
 from productshot.errors import ConfigInvalid
 from productshot.ledger import Task
 from productshot.night import LANES_WITH_ADAPTER, Night, SkuNight
-from productshot.records import Adapter, Cutout, Photo, Render
+from productshot.records import Adapter, Cutout, Photo, Render, Twins
 from productshot.stages.adapters import adapter_task
 from productshot.stages.cutouts import cutout_task
 from productshot.stages.gates import Painted, gate_task
 from productshot.stages.photos import PhotoSource, find_photos, photo_task, product_photos
 from productshot.stages.renders import render_task
+from productshot.stages.twins import twins_task
 
 BENCHMARK_SECONDS = {
     "photos": 0.2,
     "cutouts": 3.0,
+    "twins": 0.2,
     "adapters": 25.0,
     "renders": 2.0,
     "gates": 0.3,
@@ -125,6 +127,11 @@ def _sku_work(one: SkuNight, sources: Sequence[PhotoSource], night: Night) -> li
         return [*work, *_later(one, night, 0, work[0].cause, "adapters")]
     if not one.cutouts:
         return []
+    twins = twins_task(sku, one.cutouts, night.models)
+    told, work = _look(night, sku, "twins", [twins] if twins else [])
+    one.twins = next((record for record in told if isinstance(record, Twins)), None)
+    if work:
+        return [*work, *_later(one, night, 0, work[0].cause, "adapters")]
     if any(scene.lane in LANES_WITH_ADAPTER for scene in one.scenes.values()):
         task = adapter_task(one.sku, night.for_training(one), recipes.adapters, night.models)
         adapters, work = _look(night, sku, "adapters", [task])

@@ -61,6 +61,15 @@ class Adapter(Record):
     compared_with: Literal["held-out photo", "training photos"]  # what the fidelity was measured against
 
 
+class Twins(Record):
+    """How the cutouts of a SKU resemble each other."""
+
+    sku: str
+    unlike: dict[
+        str, float
+    ]  # cutout's digest -> cosine to its nearest, less than that of the most alike pair by
+
+
 class Render(Record):
     """A candidate picture at the model's resolution.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from catalog_schemas import CutoutRecipe, PhotoRecipe
 from productshot.geometry import Box
@@ -90,10 +90,16 @@ def touches_frame(cutout: Cutout) -> bool:
     return box.left <= 1 or box.top <= 1 or box.right >= size.width - 1 or box.bottom >= size.height - 1
 
 
-def choose_cutout(cutouts: Sequence[Cutout], view: str | None, min_confidence: float) -> Cutout | None:
+def choose_cutout(
+    cutouts: Sequence[Cutout],
+    view: str | None,
+    min_confidence: float,
+    alone: Collection[str] = (),
+) -> Cutout | None:
     """The cutout that serves a slot: of the view if one is asked for, else the best sharp whole product.
 
-    Whole and confident come before sharp (at least half the sharpest); of those the one whose size times the square
+    alone: digests of cutouts that resemble none of the SKU's others. Confident ones that are not alone, then whole
+    ones come before sharp (at least half the sharpest); of those the one whose size times the square
     of its confidence is largest: twice the pixels make up for a confidence of 0.64 beside 0.9. Ties by digest.
     """
     fitting = [cutout for cutout in cutouts if view is None or cutout.photo.view == view]
@@ -103,7 +109,7 @@ def choose_cutout(cutouts: Sequence[Cutout], view: str | None, min_confidence: f
 
     def worth(cutout: Cutout) -> tuple[bool, bool, bool, float, str]:
         return (
-            cutout.confidence >= min_confidence,
+            cutout.confidence >= min_confidence and cutout.digest not in alone,
             not touches_frame(cutout),
             cutout.photo.sharpness >= sharpest / 2,
             max(cutout.size) * cutout.confidence**2,

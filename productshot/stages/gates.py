@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -176,8 +176,9 @@ def judge_render(
     limits: GateRecipe,
     cutouts: CutoutRecipe,
     policy: ReviewPolicy,
+    alone: Collection[str] = (),
 ) -> Verdict:
-    """The verdict of all gates; an unsure cutout and, by policy, a drawn product go to a person.
+    """The verdict of all gates; an unsure cutout, one that is alone and, by policy, a drawn product go to a person.
 
     What a gate refuses comes first, what it asks a person comes before the policy's question.
     """
@@ -191,6 +192,14 @@ def judge_render(
             gate="cutout_confidence",
             value=f"{confidence:.2f}",
             limit=f"at least {cutouts.min_confidence:.2f}",
+            remedy="look at the cutout; approve, or add <name>.mask.png beside the photo",
+        )
+    if render.cutout.digest in alone:
+        return Verdict(
+            status="person",
+            gate="cutout_twins",
+            value="resembles none of the SKU's other photos",
+            limit="a part may be missing, or too much was kept",
             remedy="look at the cutout; approve, or add <name>.mask.png beside the photo",
         )
     if verdict.status == "person":

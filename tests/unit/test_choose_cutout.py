@@ -69,3 +69,15 @@ def test_a_view_is_not_replaced_by_another() -> None:
     front, back = a_cutout("a", view="front"), a_cutout("b", view="back", confidence=0.3)
     assert choose_cutout([front, back], "back", 0.5) == back
     assert choose_cutout([front], "back", 0.5) is None
+
+
+def test_a_cutout_that_stands_alone_serves_last() -> None:
+    """Though larger and surer; before it comes even an unsure one, which a person sees."""
+    alone, other, unsure = (
+        a_cutout("a", width=890, confidence=0.99),
+        a_cutout("b"),
+        a_cutout("c", confidence=0.3),
+    )
+    assert choose_cutout([alone, other], None, 0.5, {"a"}) == other
+    assert choose_cutout([alone, unsure], None, 0.5, {"a"}) != other
+    assert choose_cutout([alone], None, 0.5, {"a"}) == alone
