@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from catalog_schemas import Recipes, ReviewPolicy
 from productshot.geometry import Box, Size
-from productshot.records import Cutout, Photo
+from productshot.records import Cutout, Photo, Render
 from productshot.stages.adapters import worth_learning
 from productshot.stages.cutouts import choose_cutout
+from productshot.stages.gates import judge_render
 
 
 def a_cutout(name: str, **changes: Any) -> Cutout:
@@ -72,12 +74,31 @@ def test_a_view_is_not_replaced_by_another() -> None:
 
 
 def test_a_cutout_that_stands_alone_serves_last() -> None:
-    """Though larger and surer; before it comes even an unsure one, which a person sees."""
-    alone, other, unsure = (
-        a_cutout("a", width=890, confidence=0.99),
-        a_cutout("b"),
-        a_cutout("c", confidence=0.3),
-    )
+    """Though larger and surer."""
+    alone, other = a_cutout("a", width=890, confidence=0.99), a_cutout("b")
     assert choose_cutout([alone, other], None, 0.5, {"a"}) == other
-    assert choose_cutout([alone, unsure], None, 0.5, {"a"}) != other
     assert choose_cutout([alone], None, 0.5, {"a"}) == alone
+
+
+def test_a_person_looks_at_a_cutout_that_stands_alone() -> None:
+    """A packshot of it is not published by itself, whatever its confidence."""
+    cutout = a_cutout("a", confidence=0.99)
+    render = Render(
+        sku="mug",
+        key="r",
+        digest="",
+        size=cutout.size,
+        scene="white-packshot",
+        lane="packshot",
+        variant=0,
+        seed=0,
+        product=None,
+        cutout=cutout,
+        adapter=None,
+    )
+    recipes, policy = Recipes(), ReviewPolicy()
+    status = [
+        judge_render(render, None, recipes.limits, recipes.cutouts, policy, alone).status
+        for alone in ((), {"a"})
+    ]
+    assert status == ["accepted", "person"]

@@ -75,6 +75,7 @@ def test_only_what_hangs_on_a_changed_photo_runs(root: Path) -> None:
     assert made(run(root)) == {
         "photos": 1,
         "cutouts": 1,
+        "twins": 0,
         "adapters": 0,
         "renders": 1,
         "gates": 0,
