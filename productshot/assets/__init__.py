@@ -2,8 +2,8 @@
 
 from productshot.assets.check import check, unreadable
 from productshot.assets.compose import Composed, packshot, product_box, scene_picture
-from productshot.assets.encode import encode_jpeg, srgb_profile
-from productshot.assets.fix import WRITTEN, Fixed, Source, fix
+from productshot.assets.encode import WRITTEN, encode, srgb_profile
+from productshot.assets.fix import Fixed, Source, fix
 from productshot.assets.limits import ENDINGS, Seen
 from productshot.assets.manifest import asset_manifest
 from productshot.assets.marking import read_source_type, says_ai, source_type, xmp_packet
@@ -21,7 +21,7 @@ __all__ = [
     "age_verdict",
     "asset_manifest",
     "check",
-    "encode_jpeg",
+    "encode",
     "fix",
     "packshot",
     "product_box",

@@ -11,7 +11,7 @@ from datetime import date
 
 from catalog_schemas import Channel, Slot
 from catalog_schemas.scene import Lane
-from productshot.assets.encode import decoded
+from productshot.assets.encode import WRITTEN, decoded
 from productshot.assets.frame import marks_like_text
 from productshot.assets.limits import (
     MEASURES,
@@ -49,7 +49,7 @@ def check(
     """
     binding = bindings(channel, slot, on, ours=lane is not None)
     kind = kind_of(data)
-    if not kind or (seen is None and kind not in ("jpeg", "png", "webp")):
+    if not kind or (seen is None and kind not in WRITTEN):
         return unreadable(data, channel, slot, on)
     shown = seen or decoded(data)
     if matte is not None and matte.shape != shown.rgb.shape[:2]:

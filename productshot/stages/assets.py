@@ -14,7 +14,7 @@ from catalog_schemas import AssetRecipe, Channel, Scene, Slot
 from productshot.assets import (
     asset_manifest,
     check,
-    encode_jpeg,
+    encode,
     packshot,
     scene_picture,
     source_type,
@@ -95,7 +95,7 @@ def _make(job: AssetJob, recipe: AssetRecipe, ledger: Ledger) -> Asset:
             plate, frame, render.product, product, job.scene.shadow, slot, recipe, item, where
         )
     uri = source_type(render.lane, photo.ai_source)
-    data = encode_jpeg(
+    data = encode(
         composed, slot, recipe, xmp_packet(uri, f"{render.sku}, {job.scene.name}"), item, where
     )
     verdicts = check(data, job.channel, slot, composed.matte, render.lane, uri)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from catalog_schemas import AssetRecipe, Slot
-from productshot.assets import Composed, encode_jpeg, packshot, srgb_profile
+from productshot.assets import Composed, encode, packshot, srgb_profile
 from productshot.assets.white import white_fault
 from productshot.errors import GateRefused
 from productshot.pixels import Pixels
@@ -31,7 +31,7 @@ def quality_of(data: bytes, slot: Slot, picture: Composed) -> int:
     """The quality whose file these bytes are."""
     for quality in range(100, 29, -1):
         recipe = AssetRecipe(quality=max(quality, 50), min_quality=min(quality, 100))
-        if encode_jpeg(picture, slot, recipe, None, "x") == data:
+        if encode(picture, slot, recipe, None, "x") == data:
             return quality
     raise AssertionError("no quality gives these bytes")
 
@@ -43,7 +43,7 @@ def test_white_is_white_after_decoding(product: str, colour: tuple[int, int, int
     cutout = a_disc(240, colour) if product == "disc" else a_block(400, 90, colour)
     slot = a_slot(fill=1.0)
     made = packshot(cutout, slot, AssetRecipe(), "mug-1")
-    rgb = decoded(encode_jpeg(made, slot, AssetRecipe(), None, "mug-1"))
+    rgb = decoded(encode(made, slot, AssetRecipe(), None, "mug-1"))
     touched = np.kron((made.matte > 0).reshape(25, 8, 25, 8).any(axis=(1, 3)), np.ones((8, 8))) > 0
     assert (rgb[~touched] == 255).all()
     assert (rgb[touched & (made.matte == 0)] >= 250).all()
@@ -56,15 +56,15 @@ def test_a_ground_that_is_not_white_is_refused() -> None:
     with pytest.raises(
         GateRefused, match=r"^mug-1 is not on pure white as a JPEG: \d+ px away from the product"
     ):
-        encode_jpeg(grey, a_slot(), AssetRecipe(), None, "mug-1")
+        encode(grey, a_slot(), AssetRecipe(), None, "mug-1")
 
 
 def test_the_best_quality_that_fits_is_found() -> None:
     """The file fits the limit, and one step better would not."""
     slot, recipe = a_scene_slot(max_bytes=14_000), AssetRecipe(quality=92, min_quality=40)
-    data = encode_jpeg(noise(128), slot, recipe, None, "mug-1")
+    data = encode(noise(128), slot, recipe, None, "mug-1")
     used = quality_of(data, a_scene_slot(), noise(128))
-    better = encode_jpeg(
+    better = encode(
         noise(128), a_scene_slot(), AssetRecipe(quality=used + 1, min_quality=40), None, "mug-1"
     )
     assert len(data) <= 14_000 < len(better)
@@ -73,7 +73,7 @@ def test_the_best_quality_that_fits_is_found() -> None:
 def test_too_many_bytes_at_the_lowest_quality_are_refused() -> None:
     """The refusal says how many bytes, at which quality, and the limit."""
     with pytest.raises(GateRefused) as refused:
-        encode_jpeg(
+        encode(
             noise(), a_scene_slot(max_bytes=20_000), AssetRecipe(), None, "mug-1", "amazon/additional"
         )
     said = str(refused.value)
@@ -87,24 +87,24 @@ def test_too_many_bytes_at_the_lowest_quality_are_refused() -> None:
 def test_pure_white_does_not_break_the_byte_limit() -> None:
     """A quality that white needs and the limit forbids is a refusal."""
     made = packshot(a_disc(240), a_slot(), AssetRecipe(), "mug-1")
-    small = len(encode_jpeg(made, a_slot(background="any"), AssetRecipe(), None, "mug-1"))
+    small = len(encode(made, a_slot(background="any"), AssetRecipe(), None, "mug-1"))
     with pytest.raises(GateRefused, match="needed for pure white; slot main takes at most"):
-        encode_jpeg(made, a_slot(max_bytes=small), AssetRecipe(), None, "mug-1")
+        encode(made, a_slot(max_bytes=small), AssetRecipe(), None, "mug-1")
 
 
 def test_the_same_picture_gives_the_same_bytes() -> None:
     """No clock and no chance: not even in the colour profile."""
     made = packshot(a_disc(240), a_slot(), AssetRecipe(), "mug-1")
-    first = encode_jpeg(made, a_slot(), AssetRecipe(), b"<x/>", "mug-1")
+    first = encode(made, a_slot(), AssetRecipe(), b"<x/>", "mug-1")
     srgb_profile.cache_clear()
-    assert encode_jpeg(made, a_slot(), AssetRecipe(), b"<x/>", "mug-1") == first
+    assert encode(made, a_slot(), AssetRecipe(), b"<x/>", "mug-1") == first
     assert srgb_profile()[24:36] == bytes.fromhex("07ea 0001 0001 0000 0000 0000")
 
 
 def test_white_keeps_full_colour_and_carries_srgb() -> None:
     """4:4:4, progressive, with an sRGB profile and without a trace of EXIF."""
     made = packshot(a_disc(240), a_slot(), AssetRecipe(), "mug-1")
-    with Image.open(io.BytesIO(encode_jpeg(made, a_slot(), AssetRecipe(), None, "mug-1"))) as image:
+    with Image.open(io.BytesIO(encode(made, a_slot(), AssetRecipe(), None, "mug-1"))) as image:
         assert image.layer[0][1:3] == (1, 1)  # type: ignore[attr-defined]
         assert image.info["icc_profile"] == srgb_profile()
         assert image.info["progressive"] == 1

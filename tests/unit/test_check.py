@@ -17,14 +17,14 @@ from productshot.assets import (
     RuleVerdict,
     Seen,
     check,
-    encode_jpeg,
+    encode,
     packshot,
     read_source_type,
     srgb_profile,
     unreadable,
     xmp_packet,
 )
-from productshot.assets.encode import encode_png, encode_webp
+from productshot.assets.encode import ENCODERS, LOSSLESS
 from productshot.assets.limits import profile_name
 from productshot.assets.marking import COMPOSITE_WITH_AI, DRAWN_BY_AI
 from productshot.inspection import ANY_SIZE
@@ -81,7 +81,7 @@ def test_our_own_packshot_passes_every_channel(channel: Channel, slot: Slot) -> 
     if slot.min_bytes:  # a flat red block is too small a file for a channel with a least size
         cutout[..., :3] = np.random.default_rng(3).integers(120, 128, (800, 900, 3))
     made = packshot(cutout, slot, AssetRecipe(), "mug-1")
-    data = encode_jpeg(made, slot, AssetRecipe(), xmp_packet(None, "mug-1"), "mug-1")
+    data = encode(made, slot, AssetRecipe(), xmp_packet(None, "mug-1"), "mug-1")
     verdicts = check(data, channel, slot, made.matte, "packshot", None)
     assert refused(verdicts) == []
     assert {"format", "max-bytes", "ratio", "min-size", "colour", "white", "lane", "ai-marking"} <= {
@@ -334,18 +334,19 @@ def test_a_marking_that_resolves_to_nothing_is_refused(
 
 
 def test_the_marking_is_read_from_every_container() -> None:
-    """JPEG, PNG (plain and packed) and WebP."""
+    """JPEG, PNG (plain and packed), WebP and AVIF."""
     packet, rgb = xmp_packet(COMPOSITE_WITH_AI, "x"), np.zeros((20, 20, 3), np.uint8)
     packed = PngInfo()
     packed.add_itxt("XML:com.adobe.xmp", packet.decode(), zip=True)
     files = [
-        encode_png(rgb, packet),
-        encode_webp(rgb, packet, None),
-        encode_webp(rgb, packet, 80),
+        ENCODERS["png"](rgb, packet, LOSSLESS),
+        ENCODERS["webp"](rgb, packet, LOSSLESS),
+        ENCODERS["webp"](rgb, packet, 80),
+        ENCODERS["avif"](rgb, packet, 80),
         saved(Image.fromarray(rgb), "PNG", pnginfo=packed),
         saved(Image.fromarray(rgb), "JPEG", xmp=packet),
     ]
-    assert [read_source_type(data) for data in files] == [COMPOSITE_WITH_AI] * 5
+    assert [read_source_type(data) for data in files] == [COMPOSITE_WITH_AI] * 6
     assert [read_source_type(data[:60]) for data in files] == [None] * 5
 
 
