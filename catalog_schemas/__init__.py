@@ -2,7 +2,7 @@
 
 from catalog_schemas.base import Name, Written
 from catalog_schemas.catalog import Catalog, PhotoRule, ReviewPolicy, Sku
-from catalog_schemas.channel import Channel, Limit, Rule, Slot
+from catalog_schemas.channel import Channel, Label, Limit, Rule, Slot
 from catalog_schemas.library import channel_names, load_channel, load_scene, scene_names
 from catalog_schemas.night import NightSettings
 from catalog_schemas.recipes import (
@@ -24,6 +24,7 @@ __all__ = [
     "Channel",
     "CutoutRecipe",
     "GateRecipe",
+    "Label",
     "Limit",
     "Name",
     "NightSettings",

@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from productshot import __version__
+from productshot.assets import WRITTEN
 from productshot.errors import InputRefused, StorageMissing
 from productshot.geometry import Box, Size, fit_inside
 from productshot.keys import STAGE_FORMATS, canonical_json
@@ -206,7 +207,7 @@ def _asset_figure(asset: Asset, ledger: Ledger) -> dict[str, Any]:
 
 
 def _asset_thumb(key: str, digest: str, ledger: Ledger) -> bytes:
-    image = Image.open(io.BytesIO(ledger.verified(key, digest)), formats=["JPEG"])
+    image = Image.open(io.BytesIO(ledger.verified(key, digest)), formats=[kind.upper() for kind in WRITTEN])
     image.draft("RGB", (2 * THUMB_PX, 2 * THUMB_PX))
     return jpeg_thumb(_thumb(np.asarray(image.convert("RGB"))))
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from PIL import Image
 
 from catalog_schemas import AssetRecipe, Shadow, Slot
 from productshot.assets.ground import add_grain, cast_shadow, enlarge
@@ -20,7 +19,7 @@ from productshot.assets.levels import SOLID, Levels, Window
 from productshot.assets.sharpen import sharpened
 from productshot.errors import GateRefused
 from productshot.geometry import Box, Size
-from productshot.pixels import Pixels, box_of, lay, paste, size_of
+from productshot.pixels import Pixels, box_of, lay, paste
 
 DEFAULT_FILL = 0.85
 """Share of the frame for a packshot in a slot that names none."""
@@ -49,8 +48,9 @@ def packshot(
 ) -> Composed:
     """The product centred on white 255, its longer relative side the slot's `fill` of the frame.
 
-    `cutout` is (h, w, 4) uint8 with straight alpha; Levels of it where several sizes are made. `item` names the product in a refusal, `place` the slot
-    ("amazon/main"; without it the slot's own name). GateRefused: an empty cutout, or one too small.
+    `cutout` is (h, w, 4) uint8 with straight alpha; Levels of it where several sizes are made. `item` names the
+    product in a refusal, `place` the slot ("amazon/main"; without it the slot's own name). GateRefused: an empty
+    cutout, or one too small.
     """
     levels = levels_of(cutout, recipe)
     solid = _solid_part(levels, item)

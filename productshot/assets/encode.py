@@ -1,4 +1,4 @@
-"""Assets, the file: JPEG, PNG, WebP or AVIF under the slot's byte limit whose white is still white. No clock, no chance.
+"""Assets, the file: JPEG, PNG, WebP or AVIF within the slot's bytes, its white still white. No clock, no chance.
 
 Every file carries an sRGB profile and the XMP packet. The settings are the best that Pillow offers at a speed for
 nights: JPEG progressive with optimised Huffman tables, WebP method 4, AVIF speed 8 with full chroma.

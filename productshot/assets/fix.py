@@ -319,7 +319,9 @@ def _formats_for(has: str, asked: str | None, aim: _Aim) -> tuple[str, ...]:
         value = f"is asked for as {NAMES[asked]}"
         raise GateRefused(aim.item, value, f"slot {aim.where} takes {told}", "name the output so")
     if not allowed:
-        raise GateRefused(aim.item, "cannot be written", f"slot {aim.where} takes no JPEG, PNG, WebP or AVIF", "")
+        raise GateRefused(
+            aim.item, "cannot be written", f"slot {aim.where} takes no JPEG, PNG, WebP or AVIF", ""
+        )
     tried = [asked] if asked else [kind for kind in (has, aim.slot.format, *allowed[:1]) if kind in allowed]
     return tuple(dict.fromkeys(tried))
 

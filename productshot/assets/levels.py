@@ -57,14 +57,18 @@ class Levels:
             halvings += 1
         planes, shrunk = self._level(halvings), 2.0**-halvings
         left, top, right, bottom = (edge * shrunk + PAD for edge in window)
-        made = [plane.resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom)) for plane in planes]
+        made = [
+            plane.resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom)) for plane in planes
+        ]
         return _as_srgb(made) if self.linear_light else np.array(made[0].convert("RGBA"))
 
     def _level(self, halvings: int) -> list[Image.Image]:
         """The planes of a level: one of mode RGBa, or in linear light four of mode F; each level is made once."""
         with self._lock:
             if not self._made:
-                self._made.append(_light(self._cutout) if self.linear_light else [_premultiplied(self._cutout)])
+                self._made.append(
+                    _light(self._cutout) if self.linear_light else [_premultiplied(self._cutout)]
+                )
             while len(self._made) <= halvings:
                 self._made.append([_halved(plane) for plane in self._made[-1]])
             return self._made[halvings]
@@ -101,7 +105,7 @@ def _as_srgb(planes: list[Image.Image]) -> Pixels:
     light = np.clip(np.stack([red, green, blue], axis=-1) / solid[..., None], 0, 1)
     srgb = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     straight = np.concatenate([srgb, np.clip(alpha, 0, 1)[..., None]], axis=-1)
-    return np.rint(straight * 255).astype(np.uint8)
+    return np.asarray(np.rint(straight * 255), np.uint8)
 
 
 def _linear() -> NDArray[np.float32]:

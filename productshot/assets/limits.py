@@ -27,6 +27,12 @@ ENDINGS = {
 }  # fmt: skip
 """What a file name's ending promises."""
 
+
+def ending_of(kind: str) -> str:
+    """The usual ending of a format's files, with its dot: ".jpg" for jpeg."""
+    return next(ending for ending, promised in ENDINGS.items() if promised == kind)
+
+
 GREY, RGB = ("1", "L", "LA", "I", "I;16", "I;16B"), ("P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "YCbCr")
 LOSSY_BLOCK_PX = {"webp": 32, "avif": 64}
 """Side of the blocks whose colours a lossy file mixes, filters across their edges included; lossless counts too."""

@@ -22,4 +22,4 @@ def sharpened(rgba: Pixels, amount: float) -> Pixels:
     )
     colours = rgba[..., :3].astype(np.float32)
     added = colours + amount * (colours - soft[..., :3])
-    return np.clip(np.rint(added), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(added), 0, 255), np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ NEAR_WHITE = 250
 """Least level beside the product, in blocks that a lossy format shares between product and ground."""
 
 Mask = NDArray[np.bool_]
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 def white_fault(rgb: Pixels, matte: Pixels, block_px: int = 8) -> str | None:
@@ -62,14 +63,14 @@ class EdgeBlocks(NamedTuple):
 
 
 def edge_blocks(rgb: Pixels, matte: Pixels) -> EdgeBlocks:
-    """The blocks of a picture (h, w, 3) and its matte (h, w) that decide; a block at the edge is filled as JPEG does."""
+    """The deciding blocks of a picture (h, w, 3) and its matte (h, w); one at the edge is filled as JPEG fills it."""
     height, width = matte.shape
     fill = ((0, -height % 8), (0, -width % 8))
     inside = _blocks(np.pad(np.ones(matte.shape, bool), fill))
     product = _blocks(np.pad(matte > 0, fill))
     colours = _blocks(np.pad(rgb, (*fill, (0, 0)), mode="edge"))
-    touched, outside = product.any(axis=(1, 2)), inside & ~product
-    white = _blocks(np.pad(darkest(rgb) == 255, fill, mode="edge")).all(axis=(1, 2))
+    touched, outside = np.asarray(product.any(axis=(1, 2))), inside & ~product
+    white = np.asarray(_blocks(np.pad(darkest(rgb) == 255, fill, mode="edge")).all(axis=(1, 2)))
     deciding = np.flatnonzero(outside.any(axis=(1, 2)) & (touched | ~white))
     chosen = [*deciding, *np.flatnonzero(white & ~touched)[:1]]
     columns = max(1, math.ceil(math.sqrt(len(chosen))))
@@ -80,7 +81,7 @@ def edge_blocks(rgb: Pixels, matte: Pixels) -> EdgeBlocks:
     return EdgeBlocks(strip, product[chosen], outside[chosen], touched[chosen])
 
 
-def _blocks(pixels: NDArray[np.generic]) -> NDArray[np.generic]:  # type: ignore[type-arg]
+def _blocks(pixels: NDArray[Kind]) -> NDArray[Kind]:
     """(h, w, ...) with sides of whole blocks -> (n, 8, 8, ...), row by row."""
     rows, columns = pixels.shape[0] // 8, pixels.shape[1] // 8
     split = pixels.reshape(rows, 8, columns, 8, *pixels.shape[2:])

@@ -64,18 +64,14 @@ def test_the_best_quality_that_fits_is_found() -> None:
     slot, recipe = a_scene_slot(max_bytes=14_000), AssetRecipe(quality=92, min_quality=40)
     data = encode(noise(128), slot, recipe, None, "mug-1")
     used = quality_of(data, a_scene_slot(), noise(128))
-    better = encode(
-        noise(128), a_scene_slot(), AssetRecipe(quality=used + 1, min_quality=40), None, "mug-1"
-    )
+    better = encode(noise(128), a_scene_slot(), AssetRecipe(quality=used + 1, min_quality=40), None, "mug-1")
     assert len(data) <= 14_000 < len(better)
 
 
 def test_too_many_bytes_at_the_lowest_quality_are_refused() -> None:
     """The refusal says how many bytes, at which quality, and the limit."""
     with pytest.raises(GateRefused) as refused:
-        encode(
-            noise(), a_scene_slot(max_bytes=20_000), AssetRecipe(), None, "mug-1", "amazon/additional"
-        )
+        encode(noise(), a_scene_slot(max_bytes=20_000), AssetRecipe(), None, "mug-1", "amazon/additional")
     said = str(refused.value)
     assert (
         "bytes at JPEG quality 75, the lowest allowed; slot amazon/additional takes at most 20,000 bytes"

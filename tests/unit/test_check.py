@@ -347,7 +347,7 @@ def test_the_marking_is_read_from_every_container() -> None:
         saved(Image.fromarray(rgb), "JPEG", xmp=packet),
     ]
     assert [read_source_type(data) for data in files] == [COMPOSITE_WITH_AI] * 6
-    assert [read_source_type(data[:60]) for data in files] == [None] * 5
+    assert [read_source_type(data[:60]) for data in files] == [None] * 6
 
 
 def test_bytes_that_nothing_decodes_are_judged_by_format_and_size() -> None:
