@@ -191,7 +191,7 @@ def _photo_thumb(photo: Photo, night: Night) -> str | None:
     """The photo small; None when it is gone or changed since it was cut out."""
     try:
         data = night.ledger.verified(photo.key, photo.digest)
-        rgb = night.decoder.pixels(data, photo.key, night.catalog.recipes.photos).rgb
+        rgb = night.decoder.pixels(data, photo.key, night.catalog.recipes.photos, 2 * THUMB_PX).rgb
     except (StorageMissing, InputRefused):
         return None
     return as_data_uri(jpeg_thumb(_thumb(rgb)))

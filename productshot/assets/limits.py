@@ -193,7 +193,9 @@ def _profile(subject: Subject) -> str:
         return "a profile that is broken or of other colours"
     header = read_header(subject.data) if subject.kind == "jpeg" else None
     if header and header.icc:
-        return profile_name(header.icc)
+        name = profile_name(header.icc)
+        lies = subject.seen.profile == "converted" and "srgb" in name.lower()
+        return "a profile that calls itself by the name and has other primaries" if lies else name
     words = {"none": "no profile, read as sRGB", "srgb": "sRGB", "converted": "a profile other than sRGB"}
     return words.get(subject.seen.profile, subject.seen.profile)
 

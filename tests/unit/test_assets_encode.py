@@ -10,7 +10,8 @@ from PIL import Image
 
 from catalog_schemas import AssetRecipe, Slot
 from productshot.assets import Composed, encode, packshot, srgb_profile
-from productshot.assets.white import white_fault
+from productshot.assets.limits import LOSSY_BLOCK_PX
+from productshot.assets.white import edge_blocks, white_fault
 from productshot.errors import GateRefused
 from productshot.pixels import Pixels
 from tests.unit.assets_builders import a_block, a_disc, a_scene_slot, a_slot
@@ -118,3 +119,62 @@ def test_the_white_rule_knows_both_kinds_of_blocks() -> None:
     assert white_fault(rgb, matte) == "1 px beside the product are down to 249"
     rgb[20, 20, 1] = 254
     assert white_fault(rgb, matte) == "1 px away from the product are not 255 (down to 254)"
+
+
+@pytest.mark.parametrize("side", [160, 187])
+@pytest.mark.parametrize("quality", [60, 85, 92, 97, 100])
+def test_the_deciding_blocks_say_what_the_whole_file_says(side: int, quality: int) -> None:
+    """The strip that is probed and the whole JPEG break pure white in the same pixels, at ragged sizes too."""
+    made = packshot(a_disc(240, (90, 140, 20)), a_slot(preferred_width=side), AssetRecipe(), "mug-1")
+    edge = edge_blocks(made.rgb, made.matte)
+
+    def decoded_at(rgb: Pixels) -> Pixels:
+        buffer = io.BytesIO()
+        Image.fromarray(rgb).save(buffer, "JPEG", quality=quality, subsampling=0)
+        return decoded(buffer.getvalue())
+
+    assert edge.strip.size < made.rgb.size / 2
+    assert edge.fault(decoded_at(edge.strip)) == white_fault(decoded_at(made.rgb), made.matte)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "avif"])
+def test_other_formats_keep_white_too(kind: str) -> None:
+    """A black disc on white: 255 away from it, whatever blocks the format mixes; the same bytes when made again."""
+    slot = a_slot(format=kind)
+    made = packshot(a_disc(240, (0, 0, 0)), slot, AssetRecipe(), "mug-1")
+    data = encode(made, slot, AssetRecipe(), None, "mug-1")
+    assert white_fault(decoded(data), made.matte, LOSSY_BLOCK_PX.get(kind, 1)) is None
+    assert encode(made, slot, AssetRecipe(), None, "mug-1") == data
+
+
+def test_webp_on_white_is_lossless_where_lossy_is_not_white() -> None:
+    """Halved chroma bleeds over a red edge, so every pixel is kept instead."""
+    slot = a_slot(format="webp")
+    made = packshot(a_disc(240), slot, AssetRecipe(), "mug-1")
+    assert np.array_equal(decoded(encode(made, slot, AssetRecipe(), None, "mug-1")), made.rgb)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("png", r"bytes at PNG; slot shop/more takes at most 100,000 bytes; lower .*, or ask for JPEG$"),
+        ("webp", r"bytes at WebP quality 75, the lowest allowed; slot shop/more takes at most 100,000 bytes"),
+        ("avif", r"bytes at AVIF quality 75, the lowest allowed; slot shop/more takes at most 100,000 bytes"),
+    ],
+)
+def test_a_limit_that_no_quality_meets_is_refused(kind: str, told: str) -> None:
+    """Noise under 100 kB: never below the floor, and PNG has no quality to lower."""
+    slot = a_scene_slot(format=kind, max_bytes=100_000)
+    with pytest.raises(GateRefused, match=told):
+        encode(noise(520), slot, AssetRecipe(), None, "mug-1", "shop/more")
+
+
+@pytest.mark.parametrize("kind", ["webp", "avif"])
+def test_a_lossy_format_is_searched_for_its_bytes(kind: str) -> None:
+    """A limit between the files of two qualities is met by one in between."""
+    recipe, slot = AssetRecipe(), a_scene_slot(format=kind)
+    best = len(encode(noise(128), slot, recipe, None, "mug-1"))
+    least = len(encode(noise(128), slot, AssetRecipe(quality=75), None, "mug-1"))
+    limit = (best + least) // 2
+    made = encode(noise(128), a_scene_slot(format=kind, max_bytes=limit), recipe, None, "mug-1")
+    assert least <= len(made) <= limit

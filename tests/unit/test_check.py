@@ -268,6 +268,16 @@ def test_a_profile_that_lies_is_refused(decoder: Decoder) -> None:
     assert (verdict.status, verdict.value) == ("refused", "RGB, a profile that is broken or of other colours")
 
 
+def test_a_profile_that_calls_itself_srgb_must_be_it(decoder: Decoder) -> None:
+    """With red and blue exchanged behind the name sRGB, the name is not believed."""
+    swapped = srgb_profile().replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
+    data, matte = a_file(icc_profile=swapped)
+    verdict = verdict_of("colour", check(data, a_channel(), a_slot(), matte, seen=look(data, decoder)))
+
+    assert verdict.status == "refused"
+    assert verdict.value == "RGB, a profile that calls itself by the name and has other primaries"
+
+
 def test_a_slip_of_an_estimated_outline_is_forgiven(decoder: Decoder) -> None:
     """An outline 3 px too small refuses when it is exact; when it may be off by 4 px it does not, and fill asks."""
     data, matte = a_file(product=172)
