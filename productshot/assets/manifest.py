@@ -21,11 +21,13 @@ def asset_manifest(
     verdict: Verdict,
     verdicts: Sequence[RuleVerdict],
     recipe: AssetRecipe,
+    signed_by: str | None = None,
 ) -> dict[str, Any]:
     """The lineage of an asset, JSON-able: photo, cutout, adapter, render, measures, verdicts, recipe, versions.
 
-    `measures` are the numbers of the gates, None where no gate looked; `verdict` is what they, or a person, said.
-    The recipes of earlier stages are part of their keys: work/<sku>/<stage>/<key>.json holds each in full.
+    `measures` are the numbers of the gates, None where no gate looked; `verdict` is what they, or a person, said;
+    `signed_by` the digest of the certificate behind its C2PA manifest. The recipes of earlier stages are part of
+    their keys: work/<sku>/<stage>/<key>.json holds each in full.
     """
     cutout, photo = render.cutout, render.cutout.photo
     return {
@@ -49,6 +51,7 @@ def asset_manifest(
         "gates": {"numbers": measures.numbers, "not_valid": measures.not_valid} if measures else None,
         "verdict": as_json(verdict),
         "rules": [as_json(verdict) for verdict in verdicts],
+        "signed_by": signed_by,
         "recipe": recipe.model_dump(mode="json"),
         "made_by": {"productshot": __version__, "formats": dict(STAGE_FORMATS), "pillow": PIL.__version__},
     }

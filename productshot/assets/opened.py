@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from productshot.assets.levels import Levels
+from productshot.errors import InputRefused, StorageMissing
 from productshot.ledger import Ledger
 from productshot.pixels import Pixels, from_png
+from productshot.records import Photo
 
 KEPT = 4
 """Pictures kept open: the slots of a SKU take turns between the cutouts of its views and the plates of its scenes."""
@@ -36,6 +38,18 @@ class Opened:
             f"{sku}/{digest}", lambda: from_png(self._ledger.data(sku, "renders", digest, "png"))
         )
         return plate
+
+    def photo(self, photo: Photo) -> bytes:
+        """The bytes of a photo as the shop took it; InputRefused when it is gone or changed."""
+        data: bytes = self._open(f"{photo.sku}/{photo.digest}", lambda: self._photo(photo))
+        return data
+
+    def _photo(self, photo: Photo) -> bytes:
+        try:
+            return self._ledger.verified(photo.key, photo.digest)
+        except StorageMissing as error:
+            told, remedy = "is gone, and the C2PA manifest names it", "put it back, or run the night again"
+            raise InputRefused(f"photo {photo.key}", told, "", remedy) from error
 
     def _open(self, key: str, make: Callable[[], Any]) -> Any:
         with self._lock:

@@ -28,6 +28,7 @@ from productshot.assets import (
     source_type,
     xmp_packet,
 )
+from productshot.assets.credentials import RESERVED_BYTES, Credentials, Made
 from productshot.assets.opened import Opened
 from productshot.errors import GateRefused, StorageMissing
 from productshot.geometry import frame_for
@@ -67,8 +68,11 @@ class _Made(NamedTuple):
     seconds: float
 
 
-def asset_task(job: AssetJob, recipe: AssetRecipe) -> Task:
-    """What the stage makes of a job; a rule's prose is no part of the key, its numbers are."""
+def asset_task(job: AssetJob, recipe: AssetRecipe, signed_by: str | None = None) -> Task:
+    """What the stage makes of a job; a rule's prose is no part of the key, its numbers are.
+
+    `signed_by`: digest of the certificate that signs its C2PA manifest.
+    """
     render, slot = job.picture.render, slot_of(job, recipe)
     made_by = {
         **_set_fields(recipe, later=("linear_light", "sharpen"), without={"format"}),
@@ -82,6 +86,8 @@ def asset_task(job: AssetJob, recipe: AssetRecipe) -> Task:
     }
     if job.channel.label and says_ai(_source_type(render)):
         made_by["label"] = job.channel.label.model_dump(mode="json")
+    if signed_by:
+        made_by["signed_by"] = signed_by
     return Task(render.sku, "assets", (render.key, render.digest, render.cutout.digest), made_by)
 
 
@@ -108,11 +114,13 @@ def make_assets(
     ledger: Ledger,
     report: ReportProgress,
     threads: int | None = None,
+    credentials: Credentials | None = None,
 ) -> Iterator[Asset | Refusal]:
     """One outcome per job, in order.
 
     Files are made in `threads` at a time (None: one a core), a few jobs ahead; what is stored, and in which order,
-    does not depend on how many. Pictures are decoded once for all their slots.
+    does not depend on how many. Pictures are decoded once for all their slots. With `credentials` each file carries a
+    signed C2PA manifest.
     """
     threads = threads or cores()
     opened = Opened(ledger, recipe.linear_light)
@@ -130,10 +138,10 @@ def make_assets(
 
     with ThreadPoolExecutor(threads, "assets") as pool:
         for job in jobs:
-            task = asset_task(job, recipe)
+            task = asset_task(job, recipe, credentials.digest if credentials else None)
             known = ledger.adopt(task)
             assert known is None or isinstance(known, (Asset, Refusal))
-            waiting.append((task, job, known or pool.submit(_make, job, recipe, opened)))
+            waiting.append((task, job, known or pool.submit(_make, job, recipe, opened, credentials)))
             if len(waiting) > AHEAD * threads:
                 yield next_outcome()
         while waiting:
@@ -155,7 +163,7 @@ def _store(made: _Made, ledger: Ledger) -> Asset:
     return made.asset
 
 
-def _make(job: AssetJob, recipe: AssetRecipe, opened: Opened) -> _Made:
+def _make(job: AssetJob, recipe: AssetRecipe, opened: Opened, credentials: Credentials | None) -> _Made:
     """The file of a job, judged as it was read back; GateRefused: a rule of the channel refuses it."""
     began = time.perf_counter()
     render, slot = job.picture.render, slot_of(job, recipe)
@@ -165,14 +173,19 @@ def _make(job: AssetJob, recipe: AssetRecipe, opened: Opened) -> _Made:
     if job.channel.label and says_ai(uri):
         composed = labelled(composed, job.channel.label, slot, item, where)
     packet = xmp_packet(uri, f"{render.sku}, {job.scene.name}")
-    data = encode(composed, slot, recipe, packet, item, where)
+    if credentials is None:
+        data = encode(composed, slot, recipe, packet, item, where)
+    else:
+        room = slot.model_copy(update={"max_bytes": slot.max_bytes - RESERVED_BYTES})
+        data = encode(composed, room, recipe, packet, item, where)
+        data = credentials.signed(data, slot.format, _said(job, uri, opened, item))
     verdicts = check(data, job.channel, slot, composed.matte, render.lane, uri)
     for verdict in verdicts:
         if verdict.status == "refused":
             raise GateRefused(f"{item}: rule {verdict.rule}", verdict.value, verdict.limit, verdict.remedy)
     asset = _record(job, slot, composed, data, uri)
-    picture = job.picture
-    manifest = asset_manifest(asset, render, picture.measures, picture.verdict, verdicts, recipe)
+    picture, signed_by = job.picture, credentials.digest if credentials else None
+    manifest = asset_manifest(asset, render, picture.measures, picture.verdict, verdicts, recipe, signed_by)
     return _Made(asset, data, f"image/{slot.format}", manifest, time.perf_counter() - began)
 
 
@@ -189,6 +202,13 @@ def _composed(
     frame = frame_for(slot.ratio, render.master, size_of(plate))
     product = cutout if render.product is not None else None
     return scene_picture(plate, frame, render.product, product, job.scene.shadow, slot, recipe, item, where)
+
+
+def _said(job: AssetJob, uri: str | None, opened: Opened, item: str) -> Made:
+    """What the C2PA manifest of a job's file says."""
+    render, photo = job.picture.render, job.picture.render.cutout.photo
+    name = photo.key.rpartition("/")[2]
+    return Made(f"{render.sku}, {job.scene.name}", render.lane, uri, name, opened.photo(photo), item)
 
 
 def _record(job: AssetJob, slot: Slot, composed: Composed, data: bytes, uri: str | None) -> Asset:

@@ -1,4 +1,4 @@
-"""The file: pure white after decoding, the byte limit, the profile, the same bytes every time."""
+"""The file: pure white after decoding, the byte limit, the profile, the same bytes every time, in every format."""
 
 from __future__ import annotations
 
