@@ -2,9 +2,9 @@
 
 from catalog_schemas.base import Name, Written
 from catalog_schemas.catalog import Catalog, PhotoRule, ReviewPolicy, Sku
-from catalog_schemas.channel import Channel, Limit, Rule, Slot
+from catalog_schemas.channel import Channel, Label, Limit, Rule, Slot
 from catalog_schemas.library import channel_names, load_channel, load_scene, scene_names
-from catalog_schemas.night import NightSettings
+from catalog_schemas.night import NightSettings, Signing
 from catalog_schemas.recipes import (
     AdapterRecipe,
     AssetRecipe,
@@ -24,6 +24,7 @@ __all__ = [
     "Channel",
     "CutoutRecipe",
     "GateRecipe",
+    "Label",
     "Limit",
     "Name",
     "NightSettings",
@@ -37,6 +38,7 @@ __all__ = [
     "Rule",
     "Scene",
     "Shadow",
+    "Signing",
     "Sku",
     "Slot",
     "Written",

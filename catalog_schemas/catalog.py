@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from catalog_schemas.base import Name, Written
+from catalog_schemas.channel import Channel, Label
 from catalog_schemas.night import NightSettings
 from catalog_schemas.recipes import Recipes
 from catalog_schemas.scene import Scene
@@ -60,7 +61,12 @@ class Catalog(Written):
     scenes: tuple[str | Scene, ...] = Field(
         DEFAULT_SCENES, description="names of the library, or scenes of one's own"
     )
-    channels: tuple[Name, ...] = DEFAULT_CHANNELS
+    channels: tuple[Name | Channel, ...] = Field(
+        DEFAULT_CHANNELS, description="names of channels that ship, or channels of one's own"
+    )
+    labels: dict[Name, Label] = Field(
+        {}, description="channel -> visible label of the pictures that AI made or had a part in"
+    )
     recipes: Recipes = Recipes()
     review: ReviewPolicy = ReviewPolicy()
     night: NightSettings = NightSettings()

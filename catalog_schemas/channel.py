@@ -15,6 +15,8 @@ from catalog_schemas.base import Name, Written
 from catalog_schemas.scene import Lane
 
 Format = Literal["jpeg", "png", "webp", "gif", "tiff", "bmp", "avif", "heic", "psd", "svg"]
+AssetFormat = Literal["jpeg", "png", "webp", "avif"]
+"""Formats that productshot writes."""
 Role = Literal["main", "additional", "lifestyle", "swatch", "advert"]
 Ratio = tuple[int, int]
 
@@ -167,7 +169,7 @@ class Slot(Written):
         None, gt=0, le=1, description="product's longer relative side, share of the frame"
     )
     min_fill: float | None = Field(None, gt=0, le=1, description="refused below it")
-    format: Literal["jpeg"] = "jpeg"
+    format: AssetFormat = "jpeg"
     max_bytes: int = Field(ge=1_000)
     min_bytes: int = Field(0, ge=0, description="a smaller file is encoded better, or refused")
     rules: tuple[Rule, ...] = ()
@@ -192,7 +194,18 @@ class Slot(Written):
                 raise ValueError(
                     f"rule {rule.id} has no limit, and slot {self.name} sets none; give the rule one"
                 )
+        if not self.takes(self.format):
+            raise ValueError(f"format {self.format} of slot {self.name} is none that its own rules take")
         return self
+
+    def takes(self, kind: str) -> bool:
+        """Whether the slot's rules take files of a format; without such a rule only its own is known to be taken."""
+        taken = [
+            rule.limit.formats
+            for rule in self.rules
+            if rule.limit and rule.limit.formats and rule.status == "required" and not rule.effective_until
+        ]
+        return all(kind in formats for formats in taken) if taken else kind == self.format
 
     def height(self, width: int) -> int:
         """The file's height in px at a width: the ratio rounded to whole pixels."""
@@ -218,11 +231,24 @@ class Slot(Written):
         return limits
 
 
+class Label(Written):
+    """Words in a corner of every picture that AI made or had a part in, for shoppers to read."""
+
+    text: str = Field(
+        min_length=1, max_length=60, pattern=r"^[ -~\u00a0-\u00ff]+$", description="in Latin letters"
+    )
+    height: float = Field(
+        0.03, ge=0.015, le=0.1, description="of the letters' line, share of the picture's height"
+    )
+    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-left"
+
+
 class Channel(Written):
     """A sales channel: its slots and whether it takes generated pictures at all."""
 
     name: Name
     title: str
+    label: Label | None = Field(None, description="visible label of pictures that AI made; none: no label")
     generated: bool = Field(True, description="false: this channel bans generated pictures; packshots only")
     slots: tuple[Slot, ...] = Field(min_length=1)
 

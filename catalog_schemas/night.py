@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from catalog_schemas.base import Written
+
+
+class Signing(Written):
+    """Signs every asset's C2PA manifest. Paths on the machine that runs the night; neither file enters the store."""
+
+    certificate: str = Field(description="PEM chain, the signing certificate first")
+    key: str = Field(description="PEM of its private key, not encrypted")
+    algorithm: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = "es256"
+    timestamp_url: str | None = Field(
+        None, pattern=r"^https?://", description="RFC 3161 server; null: signed without a trusted time"
+    )
 
 
 class NightSettings(Written):
@@ -29,5 +42,6 @@ class NightSettings(Written):
     checkpoint_every_s: float = Field(
         300.0, gt=0, description="a training of adapters that is killed loses at most so many seconds"
     )
+    signing: Signing | None = Field(None, description="C2PA manifests; null: none")
     decode_seconds: float = Field(5.0, gt=0, le=60, description="a photo that decodes longer is refused")
     decode_memory_mb: int = Field(2_048, ge=256, description="memory cap of the decoding child process")

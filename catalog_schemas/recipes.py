@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from catalog_schemas.base import Written
+from catalog_schemas.channel import AssetFormat
 
 
 class PhotoRecipe(Written):
@@ -201,8 +202,20 @@ class AssetRecipe(Written):
     """How an accepted picture becomes a file of a channel."""
 
     max_upscale: float = Field(1.5, ge=1, le=4, description="the product is enlarged at most this much")
-    quality: int = Field(92, ge=50, le=100, description="JPEG quality to start with")
+    format: AssetFormat | None = Field(
+        None, description="of every slot whose channel takes it; null: each slot's own"
+    )
+    quality: int = Field(92, ge=50, le=100, description="JPEG, WebP or AVIF quality to start with")
     min_quality: int = Field(75, ge=30, le=100, description="below it the file is refused, not made smaller")
+    linear_light: bool = Field(
+        False, description="true: the product is resized in linear light, not in sRGB numbers"
+    )
+    sharpen: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="how much of the detail of 1 px is added to a product that was shrunk; 0: none",
+    )
 
 
 class Recipes(Written):

@@ -71,10 +71,25 @@ def scenes_of(catalog: Catalog) -> dict[str, Scene]:
 
 def channels_of(catalog: Catalog) -> dict[str, Channel]:
     """The catalog's channels by name, in its order; ConfigInvalid for an unknown one."""
-    try:
-        return {name: load_channel(name) for name in catalog.channels}
-    except ValueError as error:
-        raise ConfigInvalid("catalog", str(error), "", "name a channel that ships") from error
+    channels: dict[str, Channel] = {}
+    for entry in catalog.channels:
+        try:
+            channel = load_channel(entry) if isinstance(entry, str) else entry
+        except ValueError as error:
+            remedy = "name a channel that ships, or write one"
+            raise ConfigInvalid("catalog", str(error), "", remedy) from error
+        if channel.name in channels:
+            told = f"names channel {channel.name!r} twice"
+            raise ConfigInvalid("catalog", told, "", "name each channel once")
+        label = catalog.labels.get(channel.name, channel.label)
+        channels[channel.name] = channel.model_copy(update={"label": label})
+    for name in catalog.labels:
+        if name not in channels:
+            valid = f"valid: {', '.join(channels)}"
+            raise ConfigInvalid(
+                "catalog", f"labels channel {name!r}, which it does not list", valid, "name one of them"
+            )
+    return channels
 
 
 def read_nouns(path: Path) -> dict[str, str]:

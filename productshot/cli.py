@@ -426,10 +426,12 @@ def fix(
     files: Annotated[list[Path], typer.Argument(help="picture files, ours or not")],
     channel: ChannelName,
     slot: SlotName,
-    out: Annotated[Path, typer.Option(help="a folder, or for one file a .jpg, .png or .webp to write")],
+    out: Annotated[Path, typer.Option(help="a folder, or for one file a .jpg, .png, .webp or .avif")],
     on: OnDay = None,
     matte: MatteFile = None,
-    quality: Annotated[int, typer.Option(help="JPEG and WebP quality to start with", min=50, max=100)] = 92,
+    quality: Annotated[
+        int, typer.Option(help="JPEG, WebP and AVIF quality to start with", min=50, max=100)
+    ] = 92,
     min_quality: Annotated[int, typer.Option(help="below it a file is refused", min=30, max=100)] = 75,
     as_json: AsJson = False,
 ) -> None:
@@ -449,10 +451,11 @@ def fix(
 
 def _output(out: Path, files: list[Path]) -> Path:
     """The output as given; ConfigInvalid for an ending that is not written, or where files would overwrite files."""
-    if out.suffix and out.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
-        raise ConfigInvalid(
-            f"--out {out}", "has an ending that fix does not write", "", "name .jpg, .png or .webp"
-        )
+    from productshot.assets import ENDINGS, WRITTEN, ending_of
+
+    if out.suffix and ENDINGS.get(out.suffix.lower()) not in WRITTEN:
+        written = f"name {', '.join(map(ending_of, WRITTEN))}"
+        raise ConfigInvalid(f"--out {out}", "has an ending that fix does not write", "", written)
     if out.suffix and len(files) > 1:
         raise ConfigInvalid(f"--out {out}", f"is one file for {len(files)}", "", "name a folder")
     stems = [file.stem for file in files]
@@ -478,7 +481,7 @@ def _fixed(
     look: Callable[[Path], Picture],
 ) -> dict[str, Any]:
     """What became of one file, JSON-able; written only when no rule refuses it any more, and checked as written."""
-    from productshot.assets import ENDINGS, Source
+    from productshot.assets import ENDINGS, Source, ending_of
     from productshot.assets import fix as fix_file
     from productshot.files import write_whole
 
@@ -498,8 +501,7 @@ def _fixed(
     }
     if fixed.refused:
         return {**told, "refused": [str(verdict) for verdict in fixed.refused]}
-    endings = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
-    target = out if out.suffix else out / f"{file.stem}{endings[fixed.kind]}"
+    target = out if out.suffix else out / f"{file.stem}{ending_of(fixed.kind)}"
     write_whole(target, fixed.data)
     return {**told, "written": str(target), "bytes": len(fixed.data)}
 

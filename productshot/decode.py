@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import resource
@@ -106,6 +107,9 @@ UPRIGHT = {
 
 ORIENTATION_TAG = 0x0112
 
+PRIMARIES = ("red_colorant", "green_colorant", "blue_colorant")
+"""The tags of an RGB profile whose XYZ say where its primaries lie."""
+
 AI_SOURCES = (
     "trainedAlgorithmicMedia",
     "compositeWithTrainedAlgorithmicMedia",
@@ -159,9 +163,16 @@ def type_of(data: bytes) -> str:
     return next((name for magic, name in MAGIC if data.startswith(magic)), "")
 
 
-def decode(data: bytes, limits: Limits) -> Picture:
-    """The picture of a file: upright, sRGB, 8 bit. Raises InputRefused; MemoryError at the process's cap."""
+def decode(data: bytes, limits: Limits, least_px: int = 0) -> Picture:
+    """The picture of a file: upright, sRGB, 8 bit. Raises InputRefused; MemoryError at the process's cap.
+
+    With `least_px` a JPEG may come back shrunk 2, 4 or 8 times, its shorter side still at least that long: it is
+    decoded at that size at once (shrink-on-load: a smaller inverse DCT).
+    """
     image = open_checked(data, limits)
+    if least_px and image.format == "JPEG":
+        share = least_px / min(image.size)
+        image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
     kind = "JPEG" if image.format == "MPO" else str(image.format)
     try:
         image.load()
@@ -280,7 +291,7 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, str]:
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         space = profile.profile.xcolor_space.strip()
-        if (ImageCms.getProfileDescription(profile) or "").startswith("sRGB") and space == "RGB":
+        if space == "RGB" and is_srgb(profile):
             return image.convert("RGB"), "srgb"
         if space == "RGB" and image.mode == "L":
             image = image.convert("RGB")
@@ -291,6 +302,18 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, str]:
         return convert_profile(image, profile), "converted"
     except (OSError, ImageCms.PyCMSError, ValueError):
         return image.convert("RGB"), "ignored"
+
+
+def is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    """Whether an RGB profile calls itself sRGB and has its primaries; one that lies is converted like any other."""
+    if not (ImageCms.getProfileDescription(profile) or "").startswith("sRGB"):
+        return False
+    own = [getattr(profile.profile, name) for name in PRIMARIES]
+    if None in own:
+        return False
+    true = ImageCms.createProfile("sRGB")
+    away = np.subtract([xyz for xyz, _ in own], [getattr(true, name)[0] for name in PRIMARIES])
+    return bool(np.abs(away).max() < 0.01)
 
 
 def convert_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
@@ -351,7 +374,7 @@ def sharpness_of(y: NDArray[np.float32]) -> float:
 def answer(ask: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[bytes]]:
     """The reply's JSON and payload: RGB then alpha for "pixels", nothing for "measures"."""
     try:
-        picture = decode(data, Limits(ask["min_side_px"], ask["max_pixels"]))
+        picture = decode(data, Limits(ask["min_side_px"], ask["max_pixels"]), ask["least_px"])
     except InputRefused as refusal:
         return {"refused": [refusal.value, refusal.limit, refusal.remedy]}, []
     reply: dict[str, Any] = {

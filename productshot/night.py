@@ -12,6 +12,7 @@ from functools import cached_property
 from types import TracebackType
 
 from catalog_schemas import Catalog, Channel, Scene, Sku
+from productshot.assets.credentials import Credentials
 from productshot.catalog import channels_of, noun_missing, scenes_of
 from productshot.errors import InputRefused
 from productshot.ledger import Ledger
@@ -171,7 +172,10 @@ class Night:
         """Make the files of every slot and swap slots.json where they changed."""
         self._begin("assets")
         jobs = [job for one in self._usable() for job in self.asset_jobs(one)]
-        for outcome in make_assets(jobs, self.catalog.recipes.assets, self.ledger, self.report):
+        signing = self.catalog.night.signing
+        credentials = Credentials(signing) if signing else None
+        recipe = self.catalog.recipes.assets
+        for outcome in make_assets(jobs, recipe, self.ledger, self.report, credentials=credentials):
             self._keep(outcome)
         for one in self._usable():
             for channel in self._channels():

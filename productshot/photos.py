@@ -199,9 +199,12 @@ class Decoder:
             self._child.end()
         self._child = None
 
-    def pixels(self, data: bytes, item: str, recipe: PhotoRecipe) -> Decoded:
-        """The photo's pixels, upright, sRGB, 8 bit. Raises InputRefused for whatever is wrong with it."""
-        reply, payload = self._ask("pixels", data, item, recipe)
+    def pixels(self, data: bytes, item: str, recipe: PhotoRecipe, least_px: int = 0) -> Decoded:
+        """The photo's pixels, upright, sRGB, 8 bit. Raises InputRefused for whatever is wrong with it.
+
+        With `least_px` a JPEG comes back as small as its decoder makes it while its shorter side has that many px.
+        """
+        reply, payload = self._ask("pixels", data, item, recipe, least_px)
         width, height = reply.size
         if min(width, height) < 1 or len(payload) != width * height * (4 if reply.has_alpha else 3):
             self.close()
@@ -219,11 +222,13 @@ class Decoder:
             raise InputRefused(item, f"has sharpness {reply.sharpness:.1f}", limit, "send a sharper photo")
         return PhotoMeasures.model_validate(reply.model_dump(include=set(PhotoMeasures.model_fields)))
 
-    def _ask(self, want: str, data: bytes, item: str, recipe: PhotoRecipe) -> tuple[_Reply, bytearray]:
+    def _ask(
+        self, want: str, data: bytes, item: str, recipe: PhotoRecipe, least_px: int = 0
+    ) -> tuple[_Reply, bytearray]:
         """The child's answer; every failure as InputRefused, after which the child is fit or gone."""
         _check_bytes(data, item, recipe)
         limits = {"min_side_px": recipe.min_side_px, "max_pixels": recipe.max_pixels, "seconds": self.seconds}
-        head = json.dumps({"want": want} | limits).encode()
+        head = json.dumps({"want": want, "least_px": least_px} | limits).encode()
         child = self._running_child()
         deadline = time.monotonic() + self.seconds
         try:

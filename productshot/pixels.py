@@ -44,16 +44,9 @@ def resize(pixels: Pixels, size: Size) -> Pixels:
 
 def paste(rgba: Pixels, ground: Pixels, at: Box) -> Pixels:
     """A copy of the RGB ground with the RGBA laid over it at the box (of the RGBA's size; may overhang)."""
-    out = ground.copy()
-    height, width = ground.shape[:2]
-    left, top, right, bottom = max(at.left, 0), max(at.top, 0), min(at.right, width), min(at.bottom, height)
-    if left >= right or top >= bottom:
-        return out
-    part = rgba[top - at.top : bottom - at.top, left - at.left : right - at.left].astype(np.float32)
-    alpha = part[..., 3:] / 255
-    under = out[top:bottom, left:right].astype(np.float32)
-    out[top:bottom, left:right] = np.rint(part[..., :3] * alpha + under * (1 - alpha)).astype(np.uint8)
-    return out
+    out, over = Image.fromarray(ground), Image.fromarray(rgba)
+    out.paste(over.convert("RGB"), (at.left, at.top), over.getchannel("A"))
+    return np.array(out)
 
 
 def lay(pixels: Pixels, canvas: Size, at: Box) -> Pixels:

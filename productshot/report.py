@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from productshot import __version__
+from productshot.assets import WRITTEN
 from productshot.errors import InputRefused, StorageMissing
 from productshot.geometry import Box, Size, fit_inside
 from productshot.keys import STAGE_FORMATS, canonical_json
@@ -190,7 +191,7 @@ def _photo_thumb(photo: Photo, night: Night) -> str | None:
     """The photo small; None when it is gone or changed since it was cut out."""
     try:
         data = night.ledger.verified(photo.key, photo.digest)
-        rgb = night.decoder.pixels(data, photo.key, night.catalog.recipes.photos).rgb
+        rgb = night.decoder.pixels(data, photo.key, night.catalog.recipes.photos, 2 * THUMB_PX).rgb
     except (StorageMissing, InputRefused):
         return None
     return as_data_uri(jpeg_thumb(_thumb(rgb)))
@@ -206,7 +207,7 @@ def _asset_figure(asset: Asset, ledger: Ledger) -> dict[str, Any]:
 
 
 def _asset_thumb(key: str, digest: str, ledger: Ledger) -> bytes:
-    image = Image.open(io.BytesIO(ledger.verified(key, digest)), formats=["JPEG"])
+    image = Image.open(io.BytesIO(ledger.verified(key, digest)), formats=[kind.upper() for kind in WRITTEN])
     image.draft("RGB", (2 * THUMB_PX, 2 * THUMB_PX))
     return jpeg_thumb(_thumb(np.asarray(image.convert("RGB"))))
 

@@ -2,9 +2,11 @@
 
 from productshot.assets.check import check, unreadable
 from productshot.assets.compose import Composed, packshot, product_box, scene_picture
-from productshot.assets.encode import encode_jpeg, srgb_profile
-from productshot.assets.fix import WRITTEN, Fixed, Source, fix
-from productshot.assets.limits import ENDINGS, Seen
+from productshot.assets.encode import WRITTEN, encode, srgb_profile
+from productshot.assets.fix import Fixed, Source, fix
+from productshot.assets.label import label_box, labelled
+from productshot.assets.levels import Levels
+from productshot.assets.limits import ENDINGS, Seen, ending_of
 from productshot.assets.manifest import asset_manifest
 from productshot.assets.marking import read_source_type, says_ai, source_type, xmp_packet
 from productshot.assets.rules import MAX_AGE_DAYS, RuleVerdict, age_verdict
@@ -15,14 +17,18 @@ __all__ = [
     "WRITTEN",
     "Composed",
     "Fixed",
+    "Levels",
     "RuleVerdict",
     "Seen",
     "Source",
     "age_verdict",
     "asset_manifest",
     "check",
-    "encode_jpeg",
+    "encode",
+    "ending_of",
     "fix",
+    "label_box",
+    "labelled",
     "packshot",
     "product_box",
     "read_source_type",

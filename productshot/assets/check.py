@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+import numpy as np
+
 from catalog_schemas import Channel, Slot
 from catalog_schemas.scene import Lane
-from productshot.assets.encode import decoded
+from productshot.assets.encode import WRITTEN, decoded
 from productshot.assets.frame import marks_like_text
+from productshot.assets.label import label_box
 from productshot.assets.limits import (
     MEASURES,
     WITHOUT_PIXELS,
@@ -22,8 +25,9 @@ from productshot.assets.limits import (
     ending_finding,
     kind_of,
 )
-from productshot.assets.marking import read_source_type
+from productshot.assets.marking import read_source_type, says_ai
 from productshot.assets.rules import Binding, RuleVerdict, bindings, for_a_person
+from productshot.geometry import Box
 from productshot.pixels import Pixels, size_of
 
 __all__ = ["RuleVerdict", "check", "unreadable"]
@@ -49,7 +53,7 @@ def check(
     """
     binding = bindings(channel, slot, on, ours=lane is not None)
     kind = kind_of(data)
-    if not kind or (seen is None and kind not in ("jpeg", "png", "webp")):
+    if not kind or (seen is None and kind not in WRITTEN):
         return unreadable(data, channel, slot, on)
     shown = seen or decoded(data)
     if matte is not None and matte.shape != shown.rgb.shape[:2]:
@@ -59,7 +63,7 @@ def check(
     measured = [one for one in binding if not one.limit.ai or lane is None]
     verdicts = [verdict for one in measured if (verdict := _verdict(one, subject, slot))]
     if lane is None:
-        verdicts += _beside_the_rules(subject, slot)
+        verdicts += _beside_the_rules(subject, channel, slot)
     else:
         verdicts += [_banned(one, expected) for one in binding if one.limit.ai == "none"]
         verdicts += [_lane(channel, slot, lane), _our_marking(subject.said, expected)]
@@ -127,15 +131,29 @@ def _lane(channel: Channel, slot: Slot, lane: Lane) -> RuleVerdict:
     return RuleVerdict(rule="lane", status="refused", value=lane, limit=limit, remedy=remedy)
 
 
-def _beside_the_rules(subject: Subject, slot: Slot) -> Iterator[RuleVerdict]:
-    """What no rule of the slot names and a file of others may have: an ending that lies, marks like text."""
+def _beside_the_rules(subject: Subject, channel: Channel, slot: Slot) -> Iterator[RuleVerdict]:
+    """What no rule of the slot names and a file of others may have: an ending that lies, marks like text.
+
+    The channel's own label, in its place on a picture that says AI made it, is no text that anybody has to look at.
+    """
     ending = ending_finding(subject)
     if ending is not None:
         status = "accepted" if ending.status == "holds" else "refused"
         yield RuleVerdict(
             rule="extension", status=status, value=ending.value, limit=ending.limit, remedy=ending.remedy
         )
-    if slot.rules and (marks := marks_like_text(subject.seen.rgb, subject.matte)):
+    known = subject.matte
+    if channel.label and says_ai(subject.said):
+        known = _with_box(subject, label_box(channel.label, size_of(subject.seen.rgb)))
+    if slot.rules and (marks := marks_like_text(subject.seen.rgb, known)):
         yield RuleVerdict(
             rule="text", status="person", value=marks, limit="a person looks at text and watermarks"
         )
+
+
+def _with_box(subject: Subject, box: Box) -> Pixels:
+    """The matte (h, w), empty where none is known, with a box of the picture added."""
+    height, width = subject.seen.rgb.shape[:2]
+    matte = np.zeros((height, width), np.uint8) if subject.matte is None else subject.matte.copy()
+    matte[max(box.top, 0) : max(box.bottom, 0), max(box.left, 0) : max(box.right, 0)] = 255
+    return matte

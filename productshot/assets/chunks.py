@@ -1,4 +1,4 @@
-"""Assets, the chunks of PNG and WebP: the XMP packet of a file, found without decoding a pixel.
+"""Assets, the XMP packet of a file, found without decoding a pixel; here the chunks of PNG and WebP.
 
 PNG: an iTXt chunk named XML:com.adobe.xmp (PNG, third edition, 11.3.3.4; XMP specification part 3, 1.1.5). WebP: the
 chunk "XMP " of the RIFF container (WebP container specification, "Metadata").
@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from productshot.assets.boxes import avif_xmp, is_avif
 from productshot.assets.jpeg import is_jpeg, read_header
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -19,7 +20,7 @@ MAX_PACKET_BYTES = 1 << 20
 
 
 def xmp_of(data: bytes) -> bytes:
-    """The XMP packet of a JPEG, PNG or WebP by its bytes; empty when it has none or is torn."""
+    """The XMP packet of a JPEG, PNG, WebP or AVIF by its bytes; empty when it has none or is torn."""
     if is_jpeg(data):
         header = read_header(data)
         return header.xmp if header else b""
@@ -29,7 +30,7 @@ def xmp_of(data: bytes) -> bytes:
         )
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return next((body for name, body in webp_chunks(data) if name == b"XMP "), b"")[:MAX_PACKET_BYTES]
-    return b""
+    return avif_xmp(data, MAX_PACKET_BYTES) if is_avif(data) else b""
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

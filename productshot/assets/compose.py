@@ -12,22 +12,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from PIL import Image
 
 from catalog_schemas import AssetRecipe, Shadow, Slot
-from productshot.assets.ground import Window, add_grain, cast_shadow, enlarge
+from productshot.assets.ground import add_grain, cast_shadow, enlarge
+from productshot.assets.levels import SOLID, Levels, Window
+from productshot.assets.sharpen import sharpened
 from productshot.errors import GateRefused
 from productshot.geometry import Box, Size
-from productshot.pixels import Pixels, box_of, lay, paste, size_of
+from productshot.pixels import Pixels, box_of, lay, paste
 
 DEFAULT_FILL = 0.85
 """Share of the frame for a packshot in a slot that names none."""
 
 DRAW_LARGER = "render larger (renders.size_px and a base model that can), or use lane keep"
 """What helps a drawn picture that is too small for a slot."""
-
-SOLID = 128
-"""The product is where the alpha is at least this; a fainter fringe belongs to its edge."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,17 @@ def product_box(alpha: Pixels) -> Box | None:
     return box_of(alpha >= SOLID)
 
 
-def packshot(cutout: Pixels, slot: Slot, recipe: AssetRecipe, item: str, place: str = "") -> Composed:
+def packshot(
+    cutout: Pixels | Levels, slot: Slot, recipe: AssetRecipe, item: str, place: str = ""
+) -> Composed:
     """The product centred on white 255, its longer relative side the slot's `fill` of the frame.
 
-    `cutout` is (h, w, 4) uint8 with straight alpha. `item` names the product in a refusal, `place` the slot
-    ("amazon/main"; without it the slot's own name). GateRefused: an empty cutout, or one too small.
+    `cutout` is (h, w, 4) uint8 with straight alpha; Levels of it where several sizes are made. `item` names the
+    product in a refusal, `place` the slot ("amazon/main"; without it the slot's own name). GateRefused: an empty
+    cutout, or one too small.
     """
-    solid = _solid_part(cutout, item)
+    levels = levels_of(cutout, recipe)
+    solid = _solid_part(levels, item)
 
     def upscale(width: int) -> float:
         return _fitted_scale(solid.size, Size(width, slot.height(width)), slot)
@@ -63,7 +65,7 @@ def packshot(cutout: Pixels, slot: Slot, recipe: AssetRecipe, item: str, place: 
     scale = upscale(width)
     left = _middle(frame.width, solid.size.width * scale) - solid.left * scale
     top = _middle(frame.height, solid.size.height * scale) - solid.top * scale
-    layer, at = _resampled(cutout, scale, left, top)
+    layer, at = _resampled(levels, scale, left, top, recipe)
     rgb = paste(layer, np.full((frame.height, frame.width, 3), 255, np.uint8), at)
     matte = lay(layer[..., 3], frame, at)
     return Composed(rgb, matte, scale, product_box(matte))
@@ -73,7 +75,7 @@ def scene_picture(
     plate: Pixels,
     frame: Box,
     product: Box | None,
-    cutout: Pixels | None,
+    cutout: Pixels | Levels | None,
     shadow: Shadow,
     slot: Slot,
     recipe: AssetRecipe,
@@ -89,10 +91,11 @@ def scene_picture(
     where = f"slot {place or slot.name}"
     if cutout is None or product is None:
         return _drawn_picture(plate, frame, slot, recipe, item, where)
-    _solid_part(cutout, item)
+    levels = levels_of(cutout, recipe)
+    _solid_part(levels, item)
     window = _window(frame, slot)
     _stands_inside(product, window, item, where)
-    has = size_of(cutout)
+    has = levels.size
     per_plate_px = max(product.size.width / has.width, product.size.height / has.height)
 
     def upscale(width: int) -> float:
@@ -104,7 +107,7 @@ def scene_picture(
     size, zoom, scale = Size(width, slot.height(width)), width / (window[2] - window[0]), upscale(width)
     left = ((product.left + product.right) / 2 - window[0]) * zoom - has.width * scale / 2
     top = (product.bottom - window[1]) * zoom - has.height * scale
-    layer, at = _resampled(cutout, scale, left, top)
+    layer, at = _resampled(levels, scale, left, top, recipe)
     matte = lay(layer[..., 3], size, at)
     stands = product_box(matte)
     ground = enlarge(plate, window, size)
@@ -141,8 +144,13 @@ def drawn_limit(slot: Slot, where: str, recipe: AssetRecipe) -> str:
     return f"{where} needs at least {drawn_width(slot, recipe)} px at upscale {recipe.max_upscale:g}"
 
 
-def _solid_part(cutout: Pixels, item: str) -> Box:
-    solid = product_box(cutout[..., 3])
+def levels_of(cutout: Pixels | Levels, recipe: AssetRecipe) -> Levels:
+    """The cutout ready for many sizes, in the light that the recipe names."""
+    return cutout if isinstance(cutout, Levels) else Levels(cutout, recipe.linear_light)
+
+
+def _solid_part(levels: Levels, item: str) -> Box:
+    solid = levels.solid
     if solid is None:
         raise GateRefused(
             item, "is empty: no pixel is opaque", "", "look at the cutout, or bring a mask beside the photo"
@@ -212,30 +220,30 @@ def _middle(frame: int, product: float) -> float:
     return float((frame - whole) // 2) if math.isclose(product, whole) else (frame - product) / 2
 
 
-def _resampled(cutout: Pixels, scale: float, left: float, top: float) -> tuple[Pixels, Box]:
-    """The cutout times `scale` with its corner at (left, top), in one premultiplied Lanczos resample.
+def _resampled(
+    levels: Levels, scale: float, left: float, top: float, recipe: AssetRecipe
+) -> tuple[Pixels, Box]:
+    """The cutout times `scale` with its corner at (left, top), sharpened where it was shrunk and the recipe says so.
 
     Returns the RGBA layer and its whole-pixel box on the canvas. Traces of alpha that Lanczos throws beyond
     an edge are cleared, and those missing inside it filled.
     """
-    height, width = cutout.shape[:2]
     margin = 4  # px of the file: more than the reach of Lanczos when enlarging
     at = Box(
         math.floor(left) - margin,
         math.floor(top) - margin,
-        math.ceil(left + width * scale) + margin,
-        math.ceil(top + height * scale) + margin,
+        math.ceil(left + levels.size.width * scale) + margin,
+        math.ceil(top + levels.size.height * scale) + margin,
     )
-    pad = math.ceil((margin + 1) / scale) + 1
-    padded = np.pad(cutout, ((pad, pad), (pad, pad), (0, 0)))
     window = (
-        (at.left - left) / scale + pad,
-        (at.top - top) / scale + pad,
-        (at.right - left) / scale + pad,
-        (at.bottom - top) / scale + pad,
+        (at.left - left) / scale,
+        (at.top - top) / scale,
+        (at.right - left) / scale,
+        (at.bottom - top) / scale,
     )
-    image = Image.fromarray(padded).convert("RGBa").resize(at.size, Image.Resampling.LANCZOS, box=window)
-    layer = np.array(image.convert("RGBA"))
+    layer = levels.resampled(scale, window, at.size)
+    if recipe.sharpen and scale < 1:
+        layer[..., :3] = sharpened(layer, recipe.sharpen)
     alpha = layer[..., 3]
     alpha[alpha < 8] = 0
     alpha[alpha > 247] = 255

@@ -9,7 +9,7 @@ own output say.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
@@ -19,7 +19,7 @@ import numpy as np
 from catalog_schemas import AssetRecipe, Channel, Limit, Slot
 from productshot.assets.check import check
 from productshot.assets.compose import DEFAULT_FILL, Composed, packshot, product_box
-from productshot.assets.encode import decoded, encode_jpeg, encode_png, encode_webp
+from productshot.assets.encode import WRITTEN, decoded, encode
 from productshot.assets.frame import frame_width
 from productshot.assets.limits import (
     MEASURES,
@@ -37,9 +37,6 @@ from productshot.assets.white import border_is_white
 from productshot.errors import GateRefused
 from productshot.geometry import Box, Size, centred
 from productshot.pixels import Pixels, lay, paste, resize, size_of
-
-WRITTEN = ("jpeg", "png", "webp")
-"""Formats that `fix` writes."""
 
 SMALLER = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3)
 """Shares of the size that are tried, one after the other, to meet a byte limit."""
@@ -124,7 +121,7 @@ def fix(
 ) -> Fixed:
     """The file mended for a slot.
 
-    `kind` asks for a format (jpeg, png, webp); None: the file's own where the slot takes it, else the slot's.
+    `kind` asks for a format of WRITTEN; None: the file's own where the slot takes it, else the slot's.
     Advice of the channel is followed where it can be; its requirements must be. GateRefused: AI made it and the
     channel takes no such pictures, a marking that cannot be carried over truthfully, a product too small, or a byte
     limit that only a quality below `recipe.min_quality` would meet.
@@ -322,7 +319,9 @@ def _formats_for(has: str, asked: str | None, aim: _Aim) -> tuple[str, ...]:
         value = f"is asked for as {NAMES[asked]}"
         raise GateRefused(aim.item, value, f"slot {aim.where} takes {told}", "name the output so")
     if not allowed:
-        raise GateRefused(aim.item, "cannot be written", f"slot {aim.where} takes no JPEG, PNG or WebP", "")
+        raise GateRefused(
+            aim.item, "cannot be written", f"slot {aim.where} takes no JPEG, PNG, WebP or AVIF", ""
+        )
     tried = [asked] if asked else [kind for kind in (has, aim.slot.format, *allowed[:1]) if kind in allowed]
     return tuple(dict.fromkeys(tried))
 
@@ -348,33 +347,11 @@ def _file_of(canvas: _Canvas, aim: _Aim, kind: str, xmp: bytes | None) -> bytes:
     """The picture as a file of that format; GateRefused when it does not fit its byte limits."""
     most = min(aim.numbers("max_bytes") or [aim.slot.max_bytes])
     least = max(aim.numbers("min_bytes") or [0])
-    if kind == "jpeg":
-        whole = canvas.matte is not None and not aim.broken(canvas, "white")
-        ground = aim.slot.background if whole and any(one.white for one in aim.limits) else "any"
-        slot = aim.slot.model_copy(update={"max_bytes": most, "min_bytes": least, "background": ground})
-        empty = np.zeros(canvas.rgb.shape[:2], np.uint8)
-        matte = empty if canvas.matte is None else grown(canvas.matte, aim.slack_px)
-        composed = Composed(canvas.rgb, matte, 1.0, None)
-        return encode_jpeg(composed, slot, aim.recipe, xmp, aim.item, aim.where)
-    sizes = []
-    for data in _candidates(canvas.rgb, aim, kind, xmp):
-        sizes.append(len(data))
-        if least <= len(data) <= most:
-            return data
-    raise GateRefused(
-        aim.item,
-        f"has {sizes[-1]:,} bytes as {NAMES[kind]}",
-        f"slot {aim.where} takes files of {least:,} to {most:,} bytes",
-        "name the output .jpg, or allow a lower min_quality" if sizes[-1] > most else "give a larger photo",
+    whole = canvas.matte is not None and not aim.broken(canvas, "white")
+    ground = "white" if whole and any(one.white for one in aim.limits) else "any"
+    slot = aim.slot.model_copy(
+        update={"format": kind, "max_bytes": most, "min_bytes": least, "background": ground}
     )
-
-
-def _candidates(rgb: Pixels, aim: _Aim, kind: str, xmp: bytes | None) -> Iterator[bytes]:
-    """Files of that format from the best down to the lowest quality that the recipe allows."""
-    if kind == "png":
-        yield encode_png(rgb, xmp)
-        return
-    yield encode_webp(rgb, xmp, None)
-    if not any(one.white for one in aim.limits):  # lossy WebP mixes colours across the product's edge
-        for quality in range(aim.recipe.quality, aim.recipe.min_quality - 1, -4):
-            yield encode_webp(rgb, xmp, quality)
+    empty = np.zeros(canvas.rgb.shape[:2], np.uint8)
+    matte = empty if canvas.matte is None else grown(canvas.matte, aim.slack_px)
+    return encode(Composed(canvas.rgb, matte, 1.0, None), slot, aim.recipe, xmp, aim.item, aim.where)

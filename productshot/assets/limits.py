@@ -27,6 +27,12 @@ ENDINGS = {
 }  # fmt: skip
 """What a file name's ending promises."""
 
+
+def ending_of(kind: str) -> str:
+    """The usual ending of a format's files, with its dot: ".jpg" for jpeg."""
+    return next(ending for ending, promised in ENDINGS.items() if promised == kind)
+
+
 GREY, RGB = ("1", "L", "LA", "I", "I;16", "I;16B"), ("P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "YCbCr")
 LOSSY_BLOCK_PX = {"webp": 32, "avif": 64}
 """Side of the blocks whose colours a lossy file mixes, filters across their edges included; lossless counts too."""
@@ -187,7 +193,9 @@ def _profile(subject: Subject) -> str:
         return "a profile that is broken or of other colours"
     header = read_header(subject.data) if subject.kind == "jpeg" else None
     if header and header.icc:
-        return profile_name(header.icc)
+        name = profile_name(header.icc)
+        lies = subject.seen.profile == "converted" and "srgb" in name.lower()
+        return "a profile that calls itself by the name and has other primaries" if lies else name
     words = {"none": "no profile, read as sRGB", "srgb": "sRGB", "converted": "a profile other than sRGB"}
     return words.get(subject.seen.profile, subject.seen.profile)
 

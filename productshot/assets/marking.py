@@ -81,7 +81,7 @@ def _as_text(value: str) -> str:
 
 
 def read_source_type(data: bytes) -> str | None:
-    """The DigitalSourceType that the XMP of a JPEG, PNG or WebP names, in whatever form; None when it names none."""
+    """The DigitalSourceType that the XMP of a JPEG, PNG, WebP or AVIF names, in any form; None: it names none."""
     found = _MENTION.search(xmp_of(data).decode("utf-8", "replace"))
     return unescape(next(group for group in found.groups() if group)).strip() if found else None
 

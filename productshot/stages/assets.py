@@ -7,27 +7,40 @@ slot and is swapped with one put. Published files stay until slots.json names ot
 from __future__ import annotations
 
 import json
+import os
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
-from catalog_schemas import AssetRecipe, Channel, Scene, Slot
+from catalog_schemas import AssetRecipe, Channel, Scene, Slot, Written
 from productshot.assets import (
+    Composed,
     asset_manifest,
     check,
-    encode_jpeg,
+    encode,
+    ending_of,
+    labelled,
     packshot,
+    says_ai,
     scene_picture,
     source_type,
     xmp_packet,
 )
+from productshot.assets.credentials import RESERVED_BYTES, Credentials, Made
+from productshot.assets.opened import Opened
 from productshot.errors import GateRefused, StorageMissing
 from productshot.geometry import frame_for
 from productshot.keys import asset_key, canonical_json, digest_bytes
 from productshot.ledger import Ledger, Task
-from productshot.pixels import from_png, size_of
+from productshot.pixels import size_of
 from productshot.progress import Progress, ReportProgress
-from productshot.records import Asset, Refusal
+from productshot.records import Asset, Refusal, Render
 from productshot.stages.gates import Judged
+
+AHEAD = 3
+"""Files made, or being made, per thread before the first of them is taken: bounds the memory of a night."""
 
 
 class AssetJob(NamedTuple):
@@ -40,12 +53,30 @@ class AssetJob(NamedTuple):
     scene: Scene
 
 
-def asset_task(job: AssetJob, recipe: AssetRecipe) -> Task:
-    """What the stage makes of a job; a rule's prose is no part of the key, its numbers are."""
-    render = job.picture.render
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Made(NamedTuple):
+    """A finished file that is not stored yet, and how long it took."""
+
+    asset: Asset
+    data: bytes
+    content_type: str
+    manifest: dict[str, Any]
+    seconds: float
+
+
+def asset_task(job: AssetJob, recipe: AssetRecipe, signed_by: str | None = None) -> Task:
+    """What the stage makes of a job; a rule's prose is no part of the key, its numbers are.
+
+    `signed_by`: digest of the certificate that signs its C2PA manifest.
+    """
+    render, slot = job.picture.render, slot_of(job, recipe)
     made_by = {
-        **recipe.model_dump(mode="json"),
-        "slot": _numbers_of(job.slot),
+        **_set_fields(recipe, later=("linear_light", "sharpen"), without={"format"}),
+        "slot": _set_fields(slot, later=("min_bytes",), without={"rules", "count", "role"}),
         "channel": job.channel.name,
         "number": job.number,
         "shadow": job.scene.shadow.model_dump(mode="json"),
@@ -53,60 +84,139 @@ def asset_task(job: AssetJob, recipe: AssetRecipe) -> Task:
         "master": render.master,
         "ai": render.cutout.photo.ai_source,
     }
+    if job.channel.label and says_ai(_source_type(render)):
+        made_by["label"] = job.channel.label.model_dump(mode="json")
+    if signed_by:
+        made_by["signed_by"] = signed_by
     return Task(render.sku, "assets", (render.key, render.digest, render.cutout.digest), made_by)
 
 
-def _numbers_of(slot: Slot) -> dict[str, Any]:
-    """The slot's numbers; one that came later than the first files and is not set redoes none of them."""
-    later = {"min_bytes"} if not slot.min_bytes else set()
-    return slot.model_dump(mode="json", exclude={"rules", "count", "role", *later})
+def slot_of(job: AssetJob, recipe: AssetRecipe) -> Slot:
+    """The job's slot, in the format that the recipe asks for where the channel takes it."""
+    if recipe.format is None or not job.slot.takes(recipe.format):
+        return job.slot
+    return job.slot.model_copy(update={"format": recipe.format})
+
+
+def _set_fields(written: Written, later: Sequence[str], without: set[str]) -> dict[str, Any]:
+    """The fields that make an output; one that came after the first outputs and is at its default redoes none."""
+    usual = {name for name in later if getattr(written, name) == type(written).model_fields[name].default}
+    return written.model_dump(mode="json", exclude={*without, *usual})
+
+
+def _source_type(render: Render) -> str | None:
+    return source_type(render.lane, render.cutout.photo.ai_source)
 
 
 def make_assets(
-    jobs: Sequence[AssetJob], recipe: AssetRecipe, ledger: Ledger, report: ReportProgress
+    jobs: Sequence[AssetJob],
+    recipe: AssetRecipe,
+    ledger: Ledger,
+    report: ReportProgress,
+    threads: int | None = None,
+    credentials: Credentials | None = None,
 ) -> Iterator[Asset | Refusal]:
-    """One outcome per job, in order."""
-    for done, job in enumerate(jobs, 1):
-        task = asset_task(job, recipe)
-        outcome = ledger.once(task, lambda: _make(job, recipe, ledger))  # noqa: B023
-        assert isinstance(outcome, (Asset, Refusal))
-        yield outcome
-        report(
-            Progress(
-                "assets", done, len(jobs), f"{job.picture.render.sku}/{job.channel.name}/{job.slot.name}"
-            )
-        )
+    """One outcome per job, in order.
+
+    Files are made in `threads` at a time (None: one a core), a few jobs ahead; what is stored, and in which order,
+    does not depend on how many. Pictures are decoded once for all their slots. With `credentials` each file carries a
+    signed C2PA manifest.
+    """
+    threads = threads or cores()
+    opened = Opened(ledger, recipe.linear_light)
+    waiting: deque[tuple[Task, AssetJob, Asset | Refusal | Future[_Made]]] = deque()
+    done = 0
+
+    def next_outcome() -> Asset | Refusal:
+        nonlocal done
+        task, job, made = waiting.popleft()
+        outcome = _stored(task, made, ledger, threads) if isinstance(made, Future) else made
+        done += 1
+        where = f"{task.sku}/{job.channel.name}/{job.slot.name}"
+        report(Progress("assets", done, len(jobs), where))
+        return outcome
+
+    with ThreadPoolExecutor(threads, "assets") as pool:
+        for job in jobs:
+            task = asset_task(job, recipe, credentials.digest if credentials else None)
+            known = ledger.adopt(task)
+            assert known is None or isinstance(known, (Asset, Refusal))
+            waiting.append((task, job, known or pool.submit(_make, job, recipe, opened, credentials)))
+            if len(waiting) > AHEAD * threads:
+                yield next_outcome()
+        while waiting:
+            yield next_outcome()
 
 
-def _make(job: AssetJob, recipe: AssetRecipe, ledger: Ledger) -> Asset:
-    render, slot = job.picture.render, job.slot
-    photo = render.cutout.photo
-    where = f"{job.channel.name}/{slot.name}"
-    item = f"product of {render.sku} ({photo.key})"
-    cutout = from_png(ledger.data(render.sku, "cutouts", render.cutout.digest, "png"))
-    if render.lane == "packshot":
-        composed = packshot(cutout, slot, recipe, item, where)
+def _stored(task: Task, made: Future[_Made], ledger: Ledger, threads: int) -> Asset | Refusal:
+    """The outcome of a file that was made, or refused, marked done; its seconds are those of its share of the cores."""
+    wait([made])
+    seconds = 0.0 if made.exception() else made.result().seconds / threads
+    outcome = ledger.make_now(task, lambda: _store(made.result(), ledger), ledger.now() - seconds)
+    assert isinstance(outcome, (Asset, Refusal))
+    return outcome
+
+
+def _store(made: _Made, ledger: Ledger) -> Asset:
+    ledger.put("assets", made.asset.key, made.data, made.content_type)
+    ledger.store.put(f"{made.asset.key}.json", canonical_json(made.manifest), "application/json")
+    return made.asset
+
+
+def _make(job: AssetJob, recipe: AssetRecipe, opened: Opened, credentials: Credentials | None) -> _Made:
+    """The file of a job, judged as it was read back; GateRefused: a rule of the channel refuses it."""
+    began = time.perf_counter()
+    render, slot = job.picture.render, slot_of(job, recipe)
+    where, item = f"{job.channel.name}/{slot.name}", f"product of {render.sku} ({render.cutout.photo.key})"
+    uri = _source_type(render)
+    composed = _composed(job, slot, recipe, opened, item, where)
+    if job.channel.label and says_ai(uri):
+        composed = labelled(composed, job.channel.label, slot, item, where)
+    packet = xmp_packet(uri, f"{render.sku}, {job.scene.name}")
+    if credentials is None:
+        data = encode(composed, slot, recipe, packet, item, where)
     else:
-        assert render.master is not None
-        plate = from_png(ledger.data(render.sku, "renders", render.digest, "png"))
-        frame = frame_for(slot.ratio, render.master, size_of(plate))
-        product = cutout if render.product is not None else None
-        composed = scene_picture(
-            plate, frame, render.product, product, job.scene.shadow, slot, recipe, item, where
-        )
-    uri = source_type(render.lane, photo.ai_source)
-    data = encode_jpeg(
-        composed, slot, recipe, xmp_packet(uri, f"{render.sku}, {job.scene.name}"), item, where
-    )
+        room = slot.model_copy(update={"max_bytes": slot.max_bytes - RESERVED_BYTES})
+        data = encode(composed, room, recipe, packet, item, where)
+        data = credentials.signed(data, slot.format, _said(job, uri, opened, item))
     verdicts = check(data, job.channel, slot, composed.matte, render.lane, uri)
     for verdict in verdicts:
         if verdict.status == "refused":
             raise GateRefused(f"{item}: rule {verdict.rule}", verdict.value, verdict.limit, verdict.remedy)
-    digest = digest_bytes(data)
-    key = asset_key(job.channel.name, render.sku, slot.name, job.number, digest, "jpg")
-    asset = Asset(
+    asset = _record(job, slot, composed, data, uri)
+    picture, signed_by = job.picture, credentials.digest if credentials else None
+    manifest = asset_manifest(asset, render, picture.measures, picture.verdict, verdicts, recipe, signed_by)
+    return _Made(asset, data, f"image/{slot.format}", manifest, time.perf_counter() - began)
+
+
+def _composed(
+    job: AssetJob, slot: Slot, recipe: AssetRecipe, opened: Opened, item: str, where: str
+) -> Composed:
+    """The picture at the slot's size, before it is encoded."""
+    render = job.picture.render
+    cutout = opened.cutout(render.sku, render.cutout.digest)
+    if render.lane == "packshot":
+        return packshot(cutout, slot, recipe, item, where)
+    assert render.master is not None
+    plate = opened.plate(render.sku, render.digest)
+    frame = frame_for(slot.ratio, render.master, size_of(plate))
+    product = cutout if render.product is not None else None
+    return scene_picture(plate, frame, render.product, product, job.scene.shadow, slot, recipe, item, where)
+
+
+def _said(job: AssetJob, uri: str | None, opened: Opened, item: str) -> Made:
+    """What the C2PA manifest of a job's file says."""
+    render, photo = job.picture.render, job.picture.render.cutout.photo
+    name = photo.key.rpartition("/")[2]
+    return Made(f"{render.sku}, {job.scene.name}", render.lane, uri, name, opened.photo(photo), item)
+
+
+def _record(job: AssetJob, slot: Slot, composed: Composed, data: bytes, uri: str | None) -> Asset:
+    render, digest = job.picture.render, digest_bytes(data)
+    ending = ending_of(slot.format).lstrip(".")
+    return Asset(
         sku=render.sku,
-        key=key,
+        key=asset_key(job.channel.name, render.sku, slot.name, job.number, digest, ending),
         digest=digest,
         size=size_of(composed.rgb),
         channel=job.channel.name,
@@ -118,10 +228,6 @@ def _make(job: AssetJob, recipe: AssetRecipe, ledger: Ledger) -> Asset:
         upscale=round(composed.upscale, 4),
         source_type=uri,
     )
-    manifest = asset_manifest(asset, render, job.picture.measures, verdicts, recipe)
-    ledger.put("assets", key, data, "image/jpeg")
-    ledger.store.put(f"{key}.json", canonical_json(manifest), "application/json")
-    return asset
 
 
 def publish(

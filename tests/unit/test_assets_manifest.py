@@ -6,7 +6,9 @@ from catalog_schemas import AssetRecipe
 from productshot.assets import RuleVerdict, asset_manifest
 from productshot.geometry import Box, Size
 from productshot.keys import canonical_json
-from productshot.records import Asset, Cutout, Measures, Photo, Render
+from productshot.records import Asset, Cutout, Measures, Photo, Render, Verdict
+
+PASSED = Verdict(status="accepted")
 
 
 def a_render() -> Render:
@@ -51,10 +53,11 @@ def test_the_manifest_traces_an_asset_to_its_photo() -> None:
     )  # fmt: skip
     measures = Measures(render="rk", numbers={"delta_e": 0.4}, not_valid={})
     rules = [RuleVerdict(rule="ratio", status="accepted")]
-    made = asset_manifest(asset, a_render(), measures, rules, AssetRecipe())
-    assert made["photo"] == {"key": "photos/mug-1/a.jpg", "digest": "p" * 64, "ai_source": None}
+    made = asset_manifest(asset, a_render(), measures, PASSED, rules, AssetRecipe())
+    assert made["photo"] == {"key": "photos/mug-1/a.jpg", "digest": "p" * 64, "ai_source": None, "mask": None}
+    assert made["verdict"]["status"] == "accepted"
     assert (made["cutout"]["digest"], made["render"]["seed"], made["asset"]["upscale"]) == ("c" * 64, 7, 1.2)
     assert (made["gates"]["numbers"], made["rules"][0]["rule"]) == ({"delta_e": 0.4}, "ratio")
     assert canonical_json(made) == canonical_json(
-        asset_manifest(asset, a_render(), measures, rules, AssetRecipe())
+        asset_manifest(asset, a_render(), measures, PASSED, rules, AssetRecipe())
     )

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from catalog_schemas import AssetRecipe
-from productshot.assets import encode_jpeg, packshot, read_source_type, says_ai, source_type, xmp_packet
+from productshot.assets import encode, packshot, read_source_type, says_ai, source_type, xmp_packet
 from productshot.assets.marking import COMPOSITE_WITH_AI, DRAWN_BY_AI
 from tests.unit.assets_builders import a_disc, a_slot
 
@@ -19,7 +19,7 @@ HOSTILE = 'mug</rdf:li>\x00<Iptc4xmpExt:DigitalSourceType>none</x> & "quotes" \u
 
 def a_jpeg(xmp: bytes | None) -> bytes:
     made = packshot(a_disc(240), a_slot(), AssetRecipe(), "mug-1")
-    return encode_jpeg(made, a_slot(), AssetRecipe(), xmp, "mug-1")
+    return encode(made, a_slot(), AssetRecipe(), xmp, "mug-1")
 
 
 @pytest.mark.parametrize(

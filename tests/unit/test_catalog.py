@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from productshot.catalog import find_slot, init_catalog, load_catalog, read_nouns
+from catalog_schemas import Catalog, Label
+from productshot.catalog import channels_of, find_slot, init_catalog, load_catalog, read_nouns
 from productshot.errors import ConfigInvalid
 
 
@@ -88,3 +90,37 @@ def test_find_slot_names_the_valid_slots() -> None:
     """A wrong slot is answered with the right ones."""
     with pytest.raises(ConfigInvalid, match="is no slot of amazon; valid: main, additional"):
         find_slot("amazon", "hero")
+
+
+SHOP = {"name": "shop", "title": "Shop", "slots": [{"name": "main", "role": "main", "lanes": ["packshot"],
+        "preferred_width": 200, "min_width": 100, "max_bytes": 100000}]}  # fmt: skip
+
+
+def test_a_channel_of_ones_own_stands_beside_the_shipped_ones() -> None:
+    """A night publishes to it under its name; a label of the catalog goes to the channel that it names."""
+    label = {"text": "AI-generated background"}
+    channels = channels_of(a_catalog(channels=["amazon", SHOP], labels={"amazon": label}))
+    assert list(channels) == ["amazon", "shop"]
+    assert channels["amazon"].label == Label.model_validate(label) and channels["shop"].label is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"channels": ["amzon"]}, "did you mean amazon?"),
+        ({"channels": ["amazon", "amazon"]}, "catalog names channel 'amazon' twice; name each channel once"),
+        (
+            {"channels": ["amazon"], "labels": {"etsy": {"text": "AI"}}},
+            "catalog labels channel 'etsy', which it does not list; valid: amazon; name one of them",
+        ),
+    ],
+)
+def test_channels_that_do_not_fit_are_named(fields: dict[str, Any], told: str) -> None:
+    """An unknown name, one twice, a label for a channel that is not there."""
+    with pytest.raises(ConfigInvalid) as error:
+        channels_of(a_catalog(**fields))
+    assert told in str(error.value)
+
+
+def a_catalog(**fields: Any) -> Catalog:
+    return Catalog.model_validate({"skus": [{"sku": "mug-1", "noun": "mug"}], **fields})

@@ -17,14 +17,14 @@ from productshot.assets import (
     RuleVerdict,
     Seen,
     check,
-    encode_jpeg,
+    encode,
     packshot,
     read_source_type,
     srgb_profile,
     unreadable,
     xmp_packet,
 )
-from productshot.assets.encode import encode_png, encode_webp
+from productshot.assets.encode import ENCODERS, LOSSLESS
 from productshot.assets.limits import profile_name
 from productshot.assets.marking import COMPOSITE_WITH_AI, DRAWN_BY_AI
 from productshot.inspection import ANY_SIZE
@@ -81,7 +81,7 @@ def test_our_own_packshot_passes_every_channel(channel: Channel, slot: Slot) -> 
     if slot.min_bytes:  # a flat red block is too small a file for a channel with a least size
         cutout[..., :3] = np.random.default_rng(3).integers(120, 128, (800, 900, 3))
     made = packshot(cutout, slot, AssetRecipe(), "mug-1")
-    data = encode_jpeg(made, slot, AssetRecipe(), xmp_packet(None, "mug-1"), "mug-1")
+    data = encode(made, slot, AssetRecipe(), xmp_packet(None, "mug-1"), "mug-1")
     verdicts = check(data, channel, slot, made.matte, "packshot", None)
     assert refused(verdicts) == []
     assert {"format", "max-bytes", "ratio", "min-size", "colour", "white", "lane", "ai-marking"} <= {
@@ -268,6 +268,16 @@ def test_a_profile_that_lies_is_refused(decoder: Decoder) -> None:
     assert (verdict.status, verdict.value) == ("refused", "RGB, a profile that is broken or of other colours")
 
 
+def test_a_profile_that_calls_itself_srgb_must_be_it(decoder: Decoder) -> None:
+    """With red and blue exchanged behind the name sRGB, the name is not believed."""
+    swapped = srgb_profile().replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
+    data, matte = a_file(icc_profile=swapped)
+    verdict = verdict_of("colour", check(data, a_channel(), a_slot(), matte, seen=look(data, decoder)))
+
+    assert verdict.status == "refused"
+    assert verdict.value == "RGB, a profile that calls itself by the name and has other primaries"
+
+
 def test_a_slip_of_an_estimated_outline_is_forgiven(decoder: Decoder) -> None:
     """An outline 3 px too small refuses when it is exact; when it may be off by 4 px it does not, and fill asks."""
     data, matte = a_file(product=172)
@@ -334,19 +344,20 @@ def test_a_marking_that_resolves_to_nothing_is_refused(
 
 
 def test_the_marking_is_read_from_every_container() -> None:
-    """JPEG, PNG (plain and packed) and WebP."""
+    """JPEG, PNG (plain and packed), WebP and AVIF."""
     packet, rgb = xmp_packet(COMPOSITE_WITH_AI, "x"), np.zeros((20, 20, 3), np.uint8)
     packed = PngInfo()
     packed.add_itxt("XML:com.adobe.xmp", packet.decode(), zip=True)
     files = [
-        encode_png(rgb, packet),
-        encode_webp(rgb, packet, None),
-        encode_webp(rgb, packet, 80),
+        ENCODERS["png"](rgb, packet, LOSSLESS),
+        ENCODERS["webp"](rgb, packet, LOSSLESS),
+        ENCODERS["webp"](rgb, packet, 80),
+        ENCODERS["avif"](rgb, packet, 80),
         saved(Image.fromarray(rgb), "PNG", pnginfo=packed),
         saved(Image.fromarray(rgb), "JPEG", xmp=packet),
     ]
-    assert [read_source_type(data) for data in files] == [COMPOSITE_WITH_AI] * 5
-    assert [read_source_type(data[:60]) for data in files] == [None] * 5
+    assert [read_source_type(data) for data in files] == [COMPOSITE_WITH_AI] * 6
+    assert [read_source_type(data[:60]) for data in files] == [None] * 6
 
 
 def test_bytes_that_nothing_decodes_are_judged_by_format_and_size() -> None:

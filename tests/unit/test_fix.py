@@ -74,7 +74,7 @@ def any_format(**fields: Any) -> Channel:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "AVIF"]),
-    asked=st.sampled_from([None, "jpeg", "png", "webp"]),
+    asked=st.sampled_from([None, "jpeg", "png", "webp", "avif"]),
     uri=st.sampled_from(
         [None, DRAWN_BY_AI, COMPOSITE_WITH_AI, "trainedAlgorithmicMedia", SOURCE_TYPES + "print"]
     ),
@@ -112,7 +112,7 @@ def test_other_metadata_stays_behind(decoder: Decoder) -> None:
 @pytest.mark.skipif(
     shutil.which("exiftool") is None, reason="exiftool is not installed (make test installs it)"
 )
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "avif"])
 def test_an_independent_reader_finds_the_marking(kind: str, decoder: Decoder, tmp_path: Path) -> None:
     """exiftool reads the full address from every format that `fix` writes, and no warning."""
     source = a_file(a_scene(), "WEBP", xmp=xmp_packet(DRAWN_BY_AI, "x"))

@@ -397,6 +397,32 @@ def test_an_icc_profile_is_applied(decoder: Decoder) -> None:
     assert np.abs(decoded.rgb[40, 40].astype(int) - (30, 30, 220)).max() < 6
 
 
+def test_a_profile_that_only_calls_itself_srgb_is_applied(decoder: Decoder) -> None:
+    """The name is not believed where the primaries are others."""
+    lying = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    lying = lying.replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
+    decoded = pixels_of(decoder, a_file(icc_profile=lying))
+    assert decoded.profile == "converted"
+    assert np.abs(decoded.rgb[40, 40].astype(int) - (30, 30, 220)).max() < 6
+
+
+def test_a_jpeg_can_be_decoded_small(decoder: Decoder) -> None:
+    """Shrink-on-load: half the size where that leaves enough px, the whole where it does not; PNG is never shrunk."""
+    jpeg, png = a_file("JPEG", quality=95), a_file("PNG")
+    whole = decoder.pixels(jpeg, "a", RECIPE).rgb
+    height, width = whole.shape[:2]
+    half = decoder.pixels(jpeg, "a", RECIPE, min(height, width) // 2).rgb
+    assert half.shape[:2] == ((height + 1) // 2, (width + 1) // 2)
+    assert (
+        np.abs(
+            half[::2, ::2].astype(int) - whole[::4, ::4][: half[::2].shape[0], : half[:, ::2].shape[1]]
+        ).mean()
+        < 12
+    )
+    assert decoder.pixels(jpeg, "a", RECIPE, min(height, width) // 2 + 1).rgb.shape == whole.shape
+    assert decoder.pixels(png, "a", RECIPE, 1).rgb.shape == whole.shape
+
+
 def test_an_srgb_profile_changes_nothing(decoder: Decoder) -> None:
     """Not even by rounding."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

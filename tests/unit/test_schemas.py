@@ -11,8 +11,10 @@ from catalog_schemas import (
     AdapterRecipe,
     Catalog,
     Channel,
+    Label,
     Scene,
     Sku,
+    Slot,
     channel_names,
     load_channel,
     load_scene,
@@ -89,3 +91,22 @@ def test_shipped_scenes_load(name: str) -> None:
 def test_json_schemas_can_be_written() -> None:
     """The schemas of everything people write are plain JSON."""
     assert "skus" in json.loads(json.dumps(Catalog.model_json_schema()))["properties"]
+
+
+def test_a_slot_asks_for_a_format_that_its_channel_takes() -> None:
+    """Where a rule lists formats, the slot's own must be among them; without one only the slot's own is known."""
+    amazon = load_channel("amazon").slots[0]
+    assert [kind for kind in ("jpeg", "png", "webp", "avif") if amazon.takes(kind)] == ["jpeg", "png"]
+    told = {**amazon.model_dump(), "format": "webp"}
+    with pytest.raises(ValidationError, match="format webp of slot main is none that its own rules take"):
+        Slot.model_validate(told)
+    plain = Slot.model_validate({**told, "rules": []})
+    assert plain.takes("webp") and not plain.takes("jpeg")
+
+
+@pytest.mark.parametrize("text", ["", "\u4eba\u5de5\u667a\u80fd", "two\nlines", "x" * 61])
+def test_a_label_is_a_line_that_the_font_can_write(text: str) -> None:
+    """Nothing, letters that the font does not have, two lines and a paragraph are refused."""
+    with pytest.raises(ValidationError):
+        Label(text=text)
+    assert Label(text="Hintergrund: mit KI erzeugt, geprüft").corner == "bottom-left"
