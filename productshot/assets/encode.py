@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -115,20 +117,33 @@ def _too_many_bytes(data: bytes, quality: str, slot: Slot, item: str, where: str
 
 
 def _encoded(rgb: Pixels, quality: int, xmp: bytes | None, full_colour: bool) -> bytes:
-    # Pillow hands libjpeg one buffer for an optimized file and guesses it too small for a busy picture.
-    ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 2 * rgb.size)
     buffer = io.BytesIO()
-    Image.fromarray(rgb).save(
-        buffer,
-        "JPEG",
-        quality=quality,
-        subsampling=0 if full_colour else 2,
-        optimize=True,
-        progressive=True,
-        icc_profile=srgb_profile(),
-        xmp=xmp or b"",
-    )
+    with _blocks_of(2 * rgb.size):
+        Image.fromarray(rgb).save(
+            buffer,
+            "JPEG",
+            quality=quality,
+            subsampling=0 if full_colour else 2,
+            optimize=True,
+            progressive=True,
+            icc_profile=srgb_profile(),
+            xmp=xmp or b"",
+        )
     return buffer.getvalue()
+
+
+@contextmanager
+def _blocks_of(size: int) -> Iterator[None]:
+    """Within it Pillow's buffer has at least so many bytes: it guesses too small for an optimized busy picture.
+
+    Afterwards it is as before: the buffer cuts a PNG into blocks, so the bytes of cutouts would hang on it.
+    """
+    before = ImageFile.MAXBLOCK
+    ImageFile.MAXBLOCK = max(before, size)
+    try:
+        yield
+    finally:
+        ImageFile.MAXBLOCK = before
 
 
 def encode_png(rgb: Pixels, xmp: bytes | None) -> bytes:
