@@ -11,7 +11,7 @@ import base64
 import io
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -46,9 +46,16 @@ class Written:
     html_key: str
 
 
-def write_report(night: Night, night_id: str, began: datetime, ended: datetime) -> Written:
-    """Write both files, and a thumbnail per published picture beside them; return what they say."""
+def write_report(
+    night: Night, night_id: str, began: datetime, ended: datetime, chunks: Mapping[str, int] | None = None
+) -> Written:
+    """Write both files, and a thumbnail per published picture beside them; return what they say.
+
+    `chunks` counts the pieces of a night that workers did: total, given_up, late.
+    """
     report = night_report(night, night_id, began, ended)
+    if chunks is not None:
+        report["chunks"] = dict(chunks)
     store = night.ledger.store
     for sku in report["skus"][:CARDS]:
         for asset in sku["assets"]:
@@ -98,6 +105,7 @@ def _stage_report(stage: str, ledger: Ledger, refusals: Sequence[Refusal]) -> di
         "stage": stage,
         "made": ledger.made[stage],
         "adopted": ledger.adopted[stage],
+        "doubled": ledger.doubled[stage],  # made here although another run was first
         "refused": sum(refusal.stage == stage for refusal in refusals),
         "seconds": round(sum(seconds), 2),
         "median_seconds": round(statistics.median(seconds), 3) if seconds else None,
