@@ -11,6 +11,7 @@ One pool of process workers. Its queues, first come first served within each, th
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from prefect.workers.process import ProcessWorker
 from flows.catalog_nightly import catalog_nightly
 from flows.chunk import chunk_adapters, chunk_assets, chunk_cutouts, chunk_renders
 from flows.report import report
+from flows.review_batch import review_batch
 from flows.single_sku import single_sku
 from flows.sweeper import sweeper
 
@@ -56,6 +58,7 @@ def deploy(
     ):
         _apply(stage, "chunk", queue, {})
     _apply(report, "report", "control", {})
+    _apply(review_batch, "review", "control", {}, extra_tags=["review"])
     _apply(sweeper, "sweep", "control", swept, interval=sweep_every, concurrency_limit=ONE_AT_A_TIME)
 
 
@@ -77,7 +80,14 @@ def _create(path: str, body: dict[str, Any]) -> None:
                 raise
 
 
-def _apply(flow: Flow[..., Any], name: str, queue: str, parameters: dict[str, Any], **more: Any) -> None:
+def _apply(
+    flow: Flow[..., Any],
+    name: str,
+    queue: str,
+    parameters: dict[str, Any],
+    extra_tags: Sequence[str] = (),
+    **more: Any,
+) -> None:
     """One deployment, run by this interpreter in this process's folder: a catalog's paths mean the same there.
 
     With a command of its own the worker starts it at once, without a process before it that looks for code to copy.
@@ -85,7 +95,7 @@ def _apply(flow: Flow[..., Any], name: str, queue: str, parameters: dict[str, An
     flow.to_deployment(
         name,
         parameters=parameters,
-        tags=["productshot"],
+        tags=["productshot", *extra_tags],
         entrypoint_type=EntrypointType.MODULE_PATH,
         work_pool_name=POOL,
         work_queue_name=queue,

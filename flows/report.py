@@ -9,7 +9,8 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from pydantic import BaseModel, Field
 
-from flows._runtime import RETRYING, open_store_of
+from flows._runtime import RETRYING, REVIEW, open_store_of
+from flows._server import Wanted, start_runs
 from flows.artifact import night_markdown
 
 
@@ -22,9 +23,11 @@ class ReportRun(BaseModel):
 
 @flow(name="report", flow_run_name="{asked.night} report", persist_result=False)
 def report(asked: ReportRun) -> dict[str, int]:
-    """Merge what the chunks left into report.json, report.html and the artifact; returns the counts."""
-    written: dict[str, int] = tell(asked)["counts"]
-    return written
+    """Merge what the chunks left into report.json, report.html and the artifact, and ask people; returns the counts."""
+    found = tell(asked)
+    ask_people(asked, found)
+    counts: dict[str, int] = found["counts"]
+    return counts
 
 
 @task(name="report", **RETRYING)
@@ -41,3 +44,15 @@ def tell(asked: ReportRun) -> dict[str, Any]:
     markdown = night_markdown(found, f"nights/{asked.night}/report.html", told.gallery)
     create_markdown_artifact(markdown, key="catalog-night", description=f"night {asked.night}")
     return found
+
+
+@task(name="ask people", **RETRYING)
+def ask_people(asked: ReportRun, found: dict[str, Any]) -> None:
+    """Start a review for each sheet of pictures that wait for a person."""
+    from productshot.contact import sheets_of
+
+    place = {"store": asked.store, "night": asked.night}
+    sheets = range(sheets_of(found))
+    start_runs(
+        [Wanted(REVIEW, f"{asked.night}/review/{n}", {"asked": {**place, "sheet": n}}) for n in sheets]
+    )

@@ -68,6 +68,7 @@ class ChunkedNight(Record):
     left: dict[str, Refusal]  # SKUs that this night does not take, and why
     unpublished: tuple[tuple[str, str], ...]  # (channel, SKU) that left the catalog
     gallery: str | None = None  # where browsers reach the store's pictures
+    source: str | None = None  # the catalog file, on the machines that run single-sku
 
 
 class KnownSku(Record):
@@ -121,6 +122,7 @@ def begin_night(
     began: datetime,
     redo: bool = False,
     gallery: str | None = None,
+    source: str | None = None,
 ) -> ChunkedNight:
     """Plan a night, take down what left the catalog, and write its chunks; begun again, it is the same night.
 
@@ -143,6 +145,7 @@ def begin_night(
             left=left,
             unpublished=planned.departed,
             gallery=gallery,
+            source=source,
         )
         known = _write_night(store, known, catalog, pieces)
     unpublish(known.unpublished, Ledger(store))
@@ -230,6 +233,11 @@ def read_night(store: Store, night: str) -> ChunkedNight:
     if found is None:
         raise InputRefused(f"night {night}", "is not in the store", "", "begin it with flow catalog-nightly")
     return found
+
+
+def catalog_of(store: Store, night: str) -> Catalog:
+    """The catalog as it was when the night began."""
+    return _read_catalog(store, f"nights/{night}/catalog.json")
 
 
 def open_nights(store: Store, now: datetime) -> list[ChunkedNight]:
@@ -466,7 +474,7 @@ def close_night(store: Store, told: ChunkedNight, now: datetime) -> Written:
     What was left, given up or not finished in time is a refusal of each SKU concerned.
     """
     open_stages = dict(due(store, told))
-    catalog = _read_catalog(store, f"nights/{told.night}/catalog.json")
+    catalog = catalog_of(store, told.night)
     chunks: Counter[str] = Counter({"total": told.chunks, "given_up": 0, "late": 0})
     with Night(catalog, store, silent, ledger=Ledger(store, writes_shards=False)) as night:
         night.unpublished = list(told.unpublished)

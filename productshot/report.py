@@ -20,6 +20,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from catalog_schemas import Scene
 from productshot import __version__
 from productshot.errors import InputRefused, StorageMissing
 from productshot.geometry import Box, Size, fit_inside
@@ -27,7 +28,7 @@ from productshot.keys import STAGE_FORMATS, canonical_json
 from productshot.ledger import Ledger
 from productshot.night import Night, SkuNight
 from productshot.pixels import Pixels, from_png, paste, resize, size_of
-from productshot.records import Asset, Cutout, Photo, Refusal
+from productshot.records import Asset, Cutout, Photo, Refusal, Render
 from productshot.stages.gates import Judged, compared
 
 THUMB_PX = 220
@@ -174,7 +175,12 @@ def _card(one: SkuNight, night: Night) -> dict[str, Any]:
         "fallbacks": one.fallbacks,
         "cutouts": [_cutout_figure(cutout, night) for cutout in used.values()],
         "pictures": [
-            {**_picture_report(judged), "image": as_data_uri(jpeg_thumb(_render_thumb(judged, one, ledger)))}
+            {
+                **_picture_report(judged),
+                "image": as_data_uri(
+                    jpeg_thumb(render_thumb(judged.render, one.scenes[judged.render.scene], ledger))
+                ),
+            }
             for judged in one.judged
             if judged.render.lane != "packshot"
         ],
@@ -184,28 +190,29 @@ def _card(one: SkuNight, night: Night) -> dict[str, Any]:
 
 def _cutout_figure(cutout: Cutout, night: Night) -> dict[str, Any]:
     photo, ledger = cutout.photo, night.ledger
+    shown = photo_thumb(photo, night)
     cut = from_png(ledger.data(cutout.sku, "cutouts", cutout.digest, "png"))
     return {
         "key": photo.key,
         "size": photo.size,
         "confidence": cutout.confidence,
-        "photo": _photo_thumb(photo, night),
+        "photo": None if shown is None else as_data_uri(jpeg_thumb(shown)),
         "image": as_data_uri(jpeg_thumb(on_checker(cut))),
     }
 
 
-def _photo_thumb(photo: Photo, night: Night) -> str | None:
+def photo_thumb(photo: Photo, night: Night) -> Pixels | None:
     """The photo small; None when it is gone or changed since it was cut out."""
     try:
         data = night.ledger.verified(photo.key, photo.digest)
-        rgb = night.decoder.pixels(data, photo.key, night.catalog.recipes.photos).rgb
+        return _thumb(night.decoder.pixels(data, photo.key, night.catalog.recipes.photos).rgb)
     except (StorageMissing, InputRefused):
         return None
-    return as_data_uri(jpeg_thumb(_thumb(rgb)))
 
 
-def _render_thumb(judged: Judged, one: SkuNight, ledger: Ledger) -> Pixels:
-    return _thumb(compared(judged.render, ledger, one.scenes[judged.render.scene]).picture)
+def render_thumb(render: Render, scene: Scene, ledger: Ledger) -> Pixels:
+    """A painted picture small, as the assets will show it."""
+    return _thumb(compared(render, ledger, scene).picture)
 
 
 def _asset_figure(asset: Asset, ledger: Ledger) -> dict[str, Any]:
