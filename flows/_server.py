@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from productshot.errors import ConfigInvalid, StorageUnavailable
 
 AT_ONCE = 100
 """The server's own limit of runs per bulk call."""
+BULK_PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 LEASE_S = 60
 """A GPU that a killed run held is free again after so long; the server takes no shorter lease."""
 PENDING_TIMES = 3
@@ -43,34 +45,39 @@ def start_runs(wanted: Sequence[Wanted]) -> list[str]:
 
     ConfigInvalid: no such deployment, or wrong parameters. StorageUnavailable: the server could not do it now.
     """
-    ids = []
+    ids: dict[str, str] = {}
     with _client() as client:
         for deployment in dict.fromkeys(one.deployment for one in wanted):
             mine = [one for one in wanted if one.deployment == deployment]
             there = f"/deployments/{_deployment_id(client, deployment)}/create_flow_run/bulk"
             for start in range(0, len(mine), AT_ONCE):
-                ids += _start_some(client, there, mine[start : start + AT_ONCE])
-    return ids
+                ids |= _start_some(client, there, mine[start : start + AT_ONCE])
+    return [ids[one.key] for one in wanted]
 
 
-def _start_some(client: SyncPrefectClient, path: str, wanted: Sequence[Wanted]) -> list[str]:
-    """One bulk call; its 200 hides failures, so every item's status is read."""
-    body = [
-        {"idempotency_key": one.key, "parameters": one.parameters, "name": one.key.replace("/", " ")}
-        for one in wanted
-    ]
-    ids = []
-    for one, result in zip(wanted, _ask(client, "POST", path, body)["results"], strict=True):
-        error = (result["error"] or "").partition("[SQL")[0].strip()
-        if result["status"] == "CREATED":
-            ids.append(result["flow_run_id"])
-        elif error.startswith("Parameter validation failed"):
-            raise ConfigInvalid(f"run {one.key}", error, "", "deploy the flows of this version")
-        else:
-            raise StorageUnavailable(
-                "Prefect server", f"did not start run {one.key}: {error}", "", "ask again"
-            )
-    return ids
+def _start_some(client: SyncPrefectClient, path: str, wanted: Sequence[Wanted]) -> dict[str, str]:
+    """Run ids by key, of a bulk call. Its 200 hides failures, so each item's status is read.
+
+    On SQLite a neighbour's write fails an item at once ("database is locked"): such items are asked for again.
+    """
+    ids: dict[str, str] = {}
+    for pause_s in BULK_PAUSES_S:
+        time.sleep(pause_s)
+        missing = [one for one in wanted if one.key not in ids]
+        body = [
+            {"idempotency_key": one.key, "parameters": one.parameters, "name": one.key.replace("/", " ")}
+            for one in missing
+        ]
+        results = _ask(client, "POST", path, body)["results"]
+        for one, result in zip(missing, results, strict=True):
+            error = (result["error"] or "").partition("[SQL")[0].strip()
+            if result["status"] == "CREATED":
+                ids[one.key] = result["flow_run_id"]
+            elif error.startswith("Parameter validation failed"):
+                raise ConfigInvalid(f"run {one.key}", error, "", "deploy the flows of this version")
+        if len(ids) == len(wanted):
+            return ids
+    raise StorageUnavailable("Prefect server", f"did not start run {one.key}: {error}", "", "ask again")
 
 
 def _deployment_id(client: SyncPrefectClient, deployment: str) -> str:

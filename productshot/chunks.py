@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import zstandard
+from pydantic import AwareDatetime
 
 from catalog_schemas import Catalog, NightSettings, Sku
 from productshot.errors import ConfigInvalid, InputRefused, StorageMissing
@@ -60,8 +61,8 @@ class ChunkedNight(Record):
     """What was dispatched."""
 
     night: str
-    began: datetime
-    deadline: datetime
+    began: AwareDatetime
+    deadline: AwareDatetime
     chunks: int
     stages: tuple[str, ...]
     attempts: int
