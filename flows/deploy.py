@@ -1,4 +1,4 @@
-"""`python -m flows.deploy CATALOG STORE CRON GALLERY`: the work pool, its queues and every deployment, made or renewed.
+"""`python -m flows.deploy CATALOG STORE CRON TIMEZONE GALLERY`: the work pool, its queues, all deployments.
 
 One pool of process workers. Its queues, first come first served within each, the first of them before the others:
 
@@ -18,6 +18,7 @@ from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import EntrypointType
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flows import Flow
@@ -30,8 +31,8 @@ from flows.report import report
 from flows.review_batch import review_batch
 from flows.single_sku import single_sku
 from flows.sweeper import sweeper
+from flows.up import POOL
 
-POOL = "productshot"
 QUEUES: dict[str, int | None] = {"urgent": 1, "control": None, "cpu": 1, "gpu": 1}
 """Queue, in order of priority -> runs at once on one machine; more would only share its cores."""
 ENGINE = [sys.executable, "-m", "prefect.engine"]
@@ -42,13 +43,19 @@ ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLi
 
 
 def deploy(
-    catalog: str, store: str, cron: str, gallery: str | None, sweep_every: timedelta = SWEEP_EVERY
+    catalog: str,
+    store: str,
+    cron: str,
+    timezone: str,
+    gallery: str | None,
+    sweep_every: timedelta = SWEEP_EVERY,
 ) -> None:
     """Make the pool and the queues where they are missing, and write all deployments anew."""
     make_pool()
     here: dict[str, Any] = {"catalog": catalog, "store": store, "gallery": gallery}
     swept = {"asked": {"store": store, "silent_s": SILENT_S}}
-    _apply(catalog_nightly, "nightly", "control", {"asked": here}, cron=cron, concurrency_limit=1)
+    nightly = CronSchedule(cron=cron, timezone=timezone)
+    _apply(catalog_nightly, "nightly", "control", {"asked": here}, schedule=nightly, concurrency_limit=1)
     _apply(single_sku, "now", "urgent", here)
     for stage, queue in (
         (chunk_cutouts, "cpu"),
@@ -105,5 +112,5 @@ def _apply(
 
 
 if __name__ == "__main__":
-    catalog, store, cron, gallery = sys.argv[1:]
-    deploy(catalog, store, cron, gallery)
+    catalog, store, cron, timezone, gallery = sys.argv[1:]
+    deploy(catalog, store, cron, timezone, gallery)

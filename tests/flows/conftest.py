@@ -46,7 +46,7 @@ def worker(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> It
 
     folder = tmp_path_factory.mktemp("worker")
     nowhere = str(folder / "nowhere")
-    deploy(nowhere, nowhere, "0 2 29 2 *", None, sweep_every=timedelta(days=30))
+    deploy(nowhere, nowhere, "0 2 29 2 *", "UTC", None, sweep_every=timedelta(days=30))
     environment = {
         **os.environ,
         "PREFECT_API_URL": str(PREFECT_API_URL.value()),
