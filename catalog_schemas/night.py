@@ -44,7 +44,7 @@ class NightSettings(Written):
         0.5,
         ge=0,
         le=1,
-        description="share of a chunk's SKUs that may have refusals; with more of them the chunk stops, as a model or "
+        description="share of a chunk's SKUs that a stage may refuse altogether; with more the chunk stops, as a model or "
         "the store may be at fault",
     )
     gpu_turn: int = Field(
