@@ -44,8 +44,8 @@ class NightSettings(Written):
         0.5,
         ge=0,
         le=1,
-        description="share of a chunk's SKUs that a stage may refuse altogether; with more the chunk stops, as a model or "
-        "the store may be at fault",
+        description="share of a chunk's SKUs that a stage may refuse altogether; with more the chunk stops, as "
+        "a model or the store may be at fault",
     )
     gpu_turn: int = Field(
         16,
