@@ -16,7 +16,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -472,7 +472,7 @@ def _put_json(store: Store, key: str, text: str) -> None:
 def close_night(store: Store, told: ChunkedNight, now: datetime) -> Written:
     """Merge what the chunks left: the state shards first, then one report of the whole night.
 
-    What was left, given up or not finished in time is a refusal of each SKU concerned.
+    What was left, given up, not finished in time or cannot be read is a refusal of each SKU concerned.
     """
     open_stages = dict(due(store, told))
     catalog = catalog_of(store, told.night)
@@ -499,9 +499,16 @@ def _merge_chunk(night: Night, store: Store, told: ChunkedNight, chunk: int) -> 
     """Count what a chunk's runs did, file what they know, and write its state shards; returns its SKUs."""
     catalog = _read_catalog(store, f"nights/{told.night}/chunks/{chunk:04d}/catalog.json")
     names = [sku.sku for sku in catalog.skus]
-    shards, last = Ledger(store), None
+    shards, last, damaged = Ledger(store), None, list[tuple[str, str]]()
     shards.load_state(names)
-    for done in _stages_done(store, told, chunk):
+    for stage in told.stages:
+        try:
+            done = find_done(store, told.night, Due(chunk, stage))
+        except InputRefused as error:
+            damaged.append((stage, f"is known in part only: {error}"))
+            continue
+        if done is None:
+            continue
         last = done
         shards.recall(done.learned)
         for counter, more in (
@@ -516,14 +523,9 @@ def _merge_chunk(night: Night, store: Store, told: ChunkedNight, chunk: int) -> 
     shards.save_state()
     if last is not None:
         restore(night, last.skus)
+    for stage, value in damaged:
+        _refuse_all(night, names, stage, value, "")
     return names
-
-
-def _stages_done(store: Store, told: ChunkedNight, chunk: int) -> Iterator[StageDone]:
-    for stage in told.stages:
-        done = find_done(store, told.night, Due(chunk, stage))
-        if done is not None:
-            yield done
 
 
 def _refuse_all(night: Night, names: Iterable[str], stage: str, value: str, limit: str) -> None:

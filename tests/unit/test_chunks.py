@@ -259,6 +259,21 @@ def test_damaged_hand_over_is_refused(root: Path) -> None:
         run_stage(store, told, Due(0, "renders"), FREE)
 
 
+def test_damaged_hand_over_stops_no_report(root: Path) -> None:
+    """A stage file that was damaged later costs a line per SKU of its chunk; the night is closed all the same."""
+    store, told = begun(root, night={"chunk_size": 3})
+    for stage in told.stages:
+        run_stage(store, told, Due(0, stage), FREE)
+    store.put(done_key(NIGHT, 0, "cutouts"), b"no zstd", "application/zstd")
+    report = close_night(store, told, BEGAN).report
+    assert report["counts"]["done"] == 2
+    lines = [
+        one["told"] for sku in report["skus"] for one in sku["refusals"] if "in part only" in one["told"]
+    ]
+    assert len(lines) == 3
+    assert lines[0].startswith("SKU mug-1 is known in part only: nights/")
+
+
 def test_open_nights_are_those_without_a_report(root: Path) -> None:
     """The sweeper looks at nights of the last days that have no report; a night of one process is none of them."""
     store, told = begun(root)
