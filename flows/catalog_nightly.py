@@ -47,9 +47,8 @@ def begin(asked: NightRun, night: str, began: datetime) -> ChunkedNight:
     """Plan the night and write its chunks, unless that is done."""
     from productshot.chunks import begin_night
 
-    told = begin_night(
-        load(asked.catalog), open_store_of(asked.store), night, began, asked.redo, asked.gallery
-    )
+    catalog, store = load(asked.catalog), open_store_of(asked.store)
+    told = begin_night(catalog, store, night, began, asked.redo, asked.gallery, source=asked.catalog)
     get_run_logger().info("night %s: %d chunks, %d SKUs left out", night, told.chunks, len(told.left))
     return told
 

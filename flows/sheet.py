@@ -26,7 +26,7 @@ def sheet_markdown(sheet: Sheet, night: str, gallery: str | None) -> str:
     page = f"{gallery}/nights/{quote(night)}/report.html" if gallery else None
     head = f"**{len(sheet.shown)}** pictures of night {escaped(night)} wait for you."
     rows = [_row(one, gallery) for one in sheet.shown]
-    columns = ["picture", "why", "scores", *(["photo", "cutout", "picture"] if gallery else [])]
+    columns = [*(["photo", "cutout", "picture"] if gallery else []), "which and why"]
     link = (
         f"[Open the whole report]({page})" if page else "No gallery is set, so see report.html of the night."
     )
@@ -40,10 +40,12 @@ def _row(one: Shown, gallery: str | None) -> list[str]:
     why = "; ".join(escaped(verdict[name]) for name in ("value", "limit") if verdict.get(name))
     numbers = list(one.entry["numbers"].items())[:SCORES]
     scores = ", ".join(f"{escaped(name)} {number:g}" for name, number in numbers) or "–"
-    cells = [f"**{escaped(one.label)}**", why or "–", scores]
-    if gallery:
-        cells += [_thumb(key, gallery) for key in (one.photo, one.cutout, one.picture)]
-    return cells
+    words = f"**{escaped(one.label)}** {why} ({scores})"
+    return (
+        [*(_thumb(key, gallery) for key in (one.photo, one.cutout, one.picture)), words]
+        if gallery
+        else [words]
+    )
 
 
 def _thumb(key: str | None, gallery: str) -> str:

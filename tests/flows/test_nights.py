@@ -161,9 +161,9 @@ def run_in_state(shop: Shop, told: ChunkedNight, item: Due, state: str) -> Run:
 def test_silent_run_is_swept(shop: Shop, store: Store, told: ChunkedNight) -> None:
     """A run that says Running though its worker is gone is queued again; what nobody started is started."""
     run_in_state(shop, told, Due(1, "cutouts"), "RUNNING")
-    asked, now = Sweep(store=shop.store, delay_s=0), datetime.now(UTC)
+    asked, now = Sweep(store=shop.store, silent_s=120, delay_s=0), datetime.now(UTC)
     assert sweep_night(store, told, asked, now) == {"started": 2, "alive": 1}
-    again = sweep_night(store, told, asked, now + timedelta(minutes=10))
+    again = sweep_night(store, told, asked, now + timedelta(seconds=121))  # due for the worker then, too
     assert again["queued again"] == 1
     assert report_of(store)["counts"]["done"] == 2
 
