@@ -45,3 +45,36 @@ class NightSettings(Written):
     signing: Signing | None = Field(None, description="C2PA manifests; null: none")
     decode_seconds: float = Field(5.0, gt=0, le=60, description="a photo that decodes longer is refused")
     decode_memory_mb: int = Field(2_048, ge=256, description="memory cap of the decoding child process")
+    chunk_size: int = Field(
+        200, ge=1, le=1_000, description="SKUs that one worker run takes; Prefect nights only"
+    )
+    deadline_hours: float = Field(
+        10.0,
+        gt=0,
+        le=72,
+        description="then the report is written, and what is not done waits for the next night",
+    )
+    attempts: int = Field(
+        3, ge=1, le=10, description="how often a worker run may begin before its chunk is given up"
+    )
+    max_refused: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of a chunk's SKUs that a stage may refuse altogether; with more the chunk stops, as "
+        "a model or the store may be at fault",
+    )
+    gpu_turn: int = Field(
+        16,
+        ge=1,
+        le=1_000,
+        description="SKUs that are trained or painted before the GPU is free for a neighbour",
+    )
+    max_gpu_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="what a night's training and painting may take; SKUs beyond it wait for the next",
+    )
+    max_gpu_seconds_per_sku: float | None = Field(
+        None, gt=0, description="a SKU whose training and painting would take longer is left out"
+    )

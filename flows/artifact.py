@@ -24,6 +24,7 @@ def night_markdown(report: Report, html_key: str, gallery: str | None) -> str:
     page = f"{gallery}/{quote(html_key)}" if gallery else None
     parts = [
         _counts(report["counts"], report["seconds"], page),
+        _chunks(report.get("chunks")),
         _waiting(report["skus"], page),
         _refused(report["skus"]),
         _pictures(report["skus"], gallery) if gallery else [],
@@ -51,6 +52,14 @@ def _counts(counts: dict[str, int], seconds: float, page: str | None) -> list[st
     return [f"# {counts['done']} of {counts['skus']} SKUs have assets", "", ", ".join(told), *link, ""]
 
 
+def _chunks(chunks: dict[str, int] | None) -> list[str]:
+    """How a night in chunks ended, where not all of them did."""
+    if chunks is None or not chunks["given_up"] + chunks["late"]:
+        return []
+    told = f"Of **{chunks['total']}** chunks **{chunks['given_up']}** were given up and **{chunks['late']}** are late."
+    return [f"{told} The next night goes on with them.", ""]
+
+
 def _waiting(skus: Sequence[Report], page: str | None) -> list[str]:
     """Pictures that nobody has decided about yet, and how to decide."""
     lines = []
@@ -62,7 +71,10 @@ def _waiting(skus: Sequence[Report], page: str | None) -> list[str]:
             if verdict["status"] == "person":
                 why = "; ".join(escaped(verdict[name]) for name in ("value", "limit") if verdict.get(name))
                 lines.append(f"- {linked} {escaped(picture['scene'])}, {picture['lane']}: {why}")
-    remedy = "Decide with `productshot review list`, then `approve` or `reject`; the next night acts on it."
+    remedy = (
+        "Decide in the waiting run of flow review-batch (three dots, Resume), or with `productshot review list`, then "
+        "`approve` or `reject`; the next night acts on it."
+    )
     return ["## Needs a person", "", *_first(lines), "", remedy, ""] if lines else []
 
 
@@ -90,7 +102,7 @@ def _pictures(skus: Sequence[Report], gallery: str) -> list[str]:
     ]
     over = (len(shown) - MAX_ROWS, "SKUs"), (len(slots) - MAX_COLUMNS, "slots")
     more = [f"and {count} more {what} in the report" for count, what in over if count > 0]
-    return ["## Assets", "", *_table(["SKU", *columns], rows), "", *([", ".join(more), ""] if more else [])]
+    return ["## Assets", "", *table(["SKU", *columns], rows), "", *([", ".join(more), ""] if more else [])]
 
 
 def _slot(asset: Report) -> str:
@@ -109,14 +121,17 @@ def _cell(assets: Sequence[Report], slot: str, gallery: str) -> str:
 
 def _stages(stages: Sequence[Report]) -> list[str]:
     rows = [
-        [stage["stage"], *(f"{stage[name]:g}" for name in ("made", "adopted", "refused", "seconds"))]
+        [
+            stage["stage"],
+            *(f"{stage[name]:g}" for name in ("made", "adopted", "doubled", "refused", "seconds")),
+        ]
         for stage in stages
     ]
-    table = _table(["stage", "made", "found done", "refused", "seconds"], rows, "---:")
-    return ["## What it cost", "", *table]
+    costs = table(["stage", "made", "found done", "made twice", "refused", "seconds"], rows, "---:")
+    return ["## What it cost", "", *costs]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str = "---") -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str = "---") -> list[str]:
     """Markdown table lines; the first column stands left, the others as `align` says."""
     rule = ["---", *[align] * (len(head) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]

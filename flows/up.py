@@ -1,4 +1,4 @@
-"""`productshot up`: a Prefect server, both deployments and the gallery on this machine, until Ctrl-C."""
+"""`productshot up`: a Prefect server, a worker, all deployments and the gallery on this machine, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,29 +16,38 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
 
+from pydantic import ValidationError
+
 from flows.gallery import open_gallery, port_taken
-from productshot.errors import StorageUnavailable
+from productshot.errors import ConfigInvalid, StorageUnavailable
 from productshot.store import open_store
 
 START_SECONDS = 300
+HEARTBEAT_S = 30
+"""The shortest that Prefect takes; the sweeper waits four of them (flows.deploy)."""
 STOP_SECONDS = 15
 RESTARTS = 5
 """A part that dies more often is not restarted again: something is wrong that a restart does not cure."""
 
+POOL = "productshot"
+"""The work pool; flows.deploy makes it."""
+
 log = logging.getLogger(__name__)
 
 
-def bring_up(catalog: Path, store: str, port: int, cron: str) -> None:
+def bring_up(catalog: Path, store: str, port: int, cron: str, timezone: str = "UTC") -> None:
     """Start everything, say where the UI is, restart what dies, and end it all on SIGINT or SIGTERM.
 
     The gallery listens on `port` + 1, so that the links of older artifacts stay good. ConfigInvalid when a port is
-    taken; StorageUnavailable (exit code 3) when the server does not come up or a part keeps dying.
+    taken, or for a cron or timezone that there is not; StorageUnavailable (exit code 3) when the server does not come
+    up or a part keeps dying.
     """
     place = store if "://" in store else str(Path(store).resolve())
     environment = prefect_environment(port)
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda number, frame: stopped.set())
+    refuse_schedule(cron, timezone)
     refuse_taken_port(port)
     with ExitStack() as stack:
         gallery = stack.enter_context(open_gallery(open_store(place, probe=False), port + 1))
@@ -49,13 +58,47 @@ def bring_up(catalog: Path, store: str, port: int, cron: str) -> None:
         wait_healthy(environment["PREFECT_API_URL"], server, stopped)
         if stopped.is_set():
             return
-        arguments = ["-m", "flows.serve", str(catalog), place, cron, gallery]
-        deployments = Part("deployments' process", arguments, environment)
-        stack.callback(deployments.end)
+        deploy(["-m", "flows.deploy", str(catalog), place, cron, timezone, gallery], environment, stopped)
+        if stopped.is_set():
+            return
+        start = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+        worker = Part("worker", start, environment)
+        stack.callback(worker.end)
         print(f"Prefect UI: http://127.0.0.1:{port}/v2/  gallery: {gallery}/  Ctrl-C ends both", flush=True)
         while not stopped.wait(0.5):
-            for part in (server, deployments):
+            for part in (server, worker):
                 part.revive()
+
+
+def refuse_schedule(cron: str, timezone: str) -> None:
+    """ConfigInvalid for a cron string or a timezone that there is not."""
+    from prefect.client.schemas.schedules import CronSchedule
+
+    for what, value, given in (
+        ("cron", cron, {"cron": cron}),
+        ("timezone", timezone, {"cron": "0 2 * * *", "timezone": timezone}),
+    ):
+        try:
+            CronSchedule(**given)
+        except ValidationError as error:
+            remedy = "write it as 0 2 * * *" if what == "cron" else "name one as Europe/Berlin"
+            raise ConfigInvalid(f"--{what} {value!r}", f"is no {what}", "", remedy) from error
+
+
+def deploy(arguments: Sequence[str], environment: Mapping[str, str], stopped: threading.Event) -> None:
+    """Write the deployments in a process of its own; a server that has just started may need a second try.
+
+    StorageUnavailable when it fails again and again.
+    """
+    for attempt in range(1, RESTARTS + 1):
+        part = Part("deployments", arguments, environment)
+        while part.code is None and not stopped.wait(0.2):
+            pass
+        if part.code == 0 or stopped.is_set():
+            return part.end()
+        stopped.wait(attempt)
+    told, limit = f"ended with code {part.code}", f"it was tried {RESTARTS} times"
+    raise StorageUnavailable("writing the deployments", told, limit, "see its output above")
 
 
 def prefect_environment(port: int) -> dict[str, str]:
@@ -66,6 +109,11 @@ def prefect_environment(port: int) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "productshot",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
+        "PREFECT_WORKER_QUERY_SECONDS": "5",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     }
 
 

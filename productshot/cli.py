@@ -699,13 +699,14 @@ def up(
     catalog: CatalogFile,
     store: StoreUrl,
     port: Annotated[int, typer.Option(help="of the Prefect server; the gallery takes the next one")] = 4200,
-    cron: Annotated[str, typer.Option(help="when the nightly run starts, UTC")] = "0 2 * * *",
+    cron: Annotated[str, typer.Option(help="when the nightly run starts")] = "0 2 * * *",
+    timezone: Annotated[str, typer.Option(help="of the cron, as Europe/Berlin")] = "UTC",
 ) -> None:
-    """Prefect on this machine: server, both deployments (nightly on a cron), until Ctrl-C."""
+    """Prefect on this machine: server, worker, all deployments (nightly on a cron), until Ctrl-C."""
     from flows.up import bring_up
 
     _open(catalog, store)
-    bring_up(catalog.resolve(), store, port, cron)
+    bring_up(catalog.resolve(), store, port, cron, timezone)
 
 
 # -- shared --------------------------------------------------------------------------------------------------

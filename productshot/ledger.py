@@ -7,6 +7,7 @@ markers too; errors that may pass (the store, memory) never are.
 
 State shards are a cache of markers and photo digests, so that a night reads a few files instead of every marker.
 Markers never change, so a cached one is never stale; a lost or damaged shard costs time and nothing else.
+A run beside others leaves the shards alone and hands on what it learned (`learned`, `recall`).
 """
 
 from __future__ import annotations
@@ -78,19 +79,27 @@ class Task(NamedTuple):
 
 
 class Ledger:
-    """Markers and data of one store, with the state shards of the SKUs at hand."""
+    """Markers and data of one store, with the state shards of the SKUs at hand.
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.perf_counter) -> None:
+    `writes_shards` False: other runs may be at the same shards, so `save_state` writes none of them.
+    """
+
+    def __init__(
+        self, store: Store, clock: Callable[[], float] = time.perf_counter, writes_shards: bool = True
+    ) -> None:
         self.store = store
+        self._writes_shards = writes_shards
         self.written: Counter[str] = Counter()  # bytes of data per stage
         self.seconds: dict[str, list[float]] = defaultdict(list)  # per stage, of each output made in this run
         self._clock = clock
         self.made: Counter[str] = Counter()  # outputs per stage that this run made
         self.adopted: Counter[str] = Counter()  # outputs per stage that were there already
+        self.doubled: Counter[str] = Counter()  # of those, outputs that were made here too: a race was lost
         self._markers: dict[str, dict[str, Any]] = {}
         self._photos: dict[str, tuple[str, int, str]] = {}  # key -> etag, size, digest
         self._sku_of: dict[str, str] = {}
         self._loaded: dict[str, bytes] = {}  # shard -> its bytes in the store
+        self._learned: set[str] = set()  # keys of markers and photos that no shard told
 
     # -- markers ---------------------------------------------------------------------------------------------
 
@@ -166,6 +175,7 @@ class Ledger:
         else:
             marker = json.loads(self.store.get(name))
             self.adopted[task.stage] += 1
+            self.doubled[task.stage] += 1
         self._remember(name, task.sku, marker)
         return _outcome(task.stage, marker)
 
@@ -177,6 +187,7 @@ class Ledger:
     def _remember(self, name: str, sku: str, marker: dict[str, Any]) -> None:
         self._markers[name] = marker
         self._sku_of[name] = sku
+        self._learned.add(name)
 
     # -- data ------------------------------------------------------------------------------------------------
 
@@ -216,6 +227,7 @@ class Ledger:
             known = (listed.etag, listed.size, digest_bytes(data()))
             self._photos[listed.key] = known
             self._sku_of[listed.key] = sku
+            self._learned.add(listed.key)
         return known[2]
 
     # -- state -----------------------------------------------------------------------------------------------
@@ -230,32 +242,43 @@ class Ledger:
                 continue
             try:
                 lines = zstandard.ZstdDecompressor().decompress(data, max_output_size=1 << 30).splitlines()
-                entries = [json.loads(line) for line in lines]
-                for entry in entries:
-                    self._load_entry(entry)
+                self.recall([json.loads(line) for line in lines])
             except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
                 log.warning("state shard %s is damaged (%s); its markers are read again", name, error)
                 continue
             self._loaded[shard] = data
 
-    def _load_entry(self, entry: dict[str, Any]) -> None:
-        name = entry["key"]
-        if "marker" in entry:
-            self._remember(name, entry["sku"], entry["marker"])
-        else:
-            self._photos[name] = (entry["etag"], entry["size"], entry["digest"])
+    def recall(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Know what a shard, or another run, tells."""
+        for entry in entries:
+            name = entry["key"]
+            if "marker" in entry:
+                self._markers[name] = entry["marker"]
+            else:
+                self._photos[name] = (entry["etag"], entry["size"], entry["digest"])
             self._sku_of[name] = entry["sku"]
+
+    def learned(self) -> list[dict[str, Any]]:
+        """What this run knows that it was not told, as `recall` takes it; sorted by key."""
+        return [self._entry(name) for name in sorted(self._learned)]
+
+    def _entry(self, name: str) -> dict[str, Any]:
+        """A line of a shard: a marker, or a photo's digest by its etag and size."""
+        known = {"key": name, "sku": self._sku_of[name]}
+        if name in self._markers:
+            return {**known, "marker": self._markers[name]}
+        etag, size, digest = self._photos[name]
+        return {**known, "digest": digest, "etag": etag, "size": size}
 
     def save_state(self, gone: Sequence[str] = ()) -> None:
         """Write the shards that changed; the same knowledge gives the same bytes. `gone`: photo keys to forget."""
         lines: dict[str, list[bytes]] = defaultdict(list)
         for key in gone:
             self._photos.pop(key, None)
-        for key, (etag, size, digest) in self._photos.items():
-            entry: dict[str, Any] = {"digest": digest, "etag": etag, "size": size}
-            lines[shard_of(self._sku_of[key])].append(_line(key, self._sku_of[key], entry))
-        for key, marker in self._markers.items():
-            lines[shard_of(self._sku_of[key])].append(_line(key, self._sku_of[key], {"marker": marker}))
+        if not self._writes_shards:
+            return
+        for key in (*self._photos, *self._markers):
+            lines[shard_of(self._sku_of[key])].append(canonical_json(self._entry(key)))
         for shard, texts in lines.items():
             data = zstandard.ZstdCompressor(level=6).compress(b"\n".join(sorted(texts)))
             if self._loaded.get(shard) != data:
@@ -272,10 +295,6 @@ def names_of(recipe: Mapping[str, Any]) -> list[Any]:
 def differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """The fields in which two recipes differ."""
     return [name for name in {*before, *after} if before.get(name) != after.get(name)]
-
-
-def _line(key: str, sku: str, entry: dict[str, Any]) -> bytes:
-    return canonical_json({"key": key, "sku": sku, **entry})
 
 
 def _outcome(stage: str, marker: dict[str, Any]) -> Record | Refusal:

@@ -7,6 +7,7 @@ task. Each step finds what is done and makes what is missing, so a step (or a wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
@@ -67,12 +68,17 @@ class Night:
     """A run over some or all SKUs of a catalog. Use as a context manager: it owns the decoder's child process."""
 
     def __init__(
-        self, catalog: Catalog, store: Store, report: ReportProgress, only: Sequence[str] | None = None
+        self,
+        catalog: Catalog,
+        store: Store,
+        report: ReportProgress,
+        only: Sequence[str] | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.catalog = catalog
         self.scenes = scenes_of(catalog)
         self.channels = channels_of(catalog)
-        self.ledger = Ledger(store)
+        self.ledger = ledger or Ledger(store)
         self.models = Models(catalog.recipes)
         self.report = report
         settings = catalog.night
@@ -90,6 +96,12 @@ class Night:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.decoder.close()
+
+    def part(self, skus: Sequence[str]) -> Night:
+        """The night of these SKUs alone, with the same models, ledger and decoder; outcomes are filed in both."""
+        part = copy(self)
+        part.skus = {name: self.skus[name] for name in skus}
+        return part
 
     def _scenes_of(self, sku: Sku) -> dict[str, Scene]:
         return {name: self.scenes[name] for name in self.scenes if sku.scenes is None or name in sku.scenes}

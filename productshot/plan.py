@@ -27,6 +27,7 @@ BENCHMARK_SECONDS = {
     "assets": 0.6,
 }
 """Per output on two CPU cores with the pocket models; used until a night of the store's own is on record."""
+GPU_STAGES = ("adapters", "renders", "gates")
 BENCHMARK_BYTES = {"cutouts": 1_500_000, "adapters": 2_000_000, "renders": 60_000, "assets": 400_000}
 
 
@@ -200,6 +201,15 @@ def _later(one: SkuNight, night: Night, cutouts: int, cause: str, first: str) ->
     return [
         Work(one.sku.sku, stage, at_most[stage], f"follows: {cause}") for stage in wanted if at_most[stage]
     ]
+
+
+def gpu_seconds(work: Sequence[Work], last: dict[str, Any] | None) -> dict[str, float]:
+    """What the planned training and painting of each SKU will cost, in seconds; SKUs without any are left out."""
+    counts: dict[str, Counter[str]] = {}
+    for one in work:
+        if one.stage in GPU_STAGES:
+            counts.setdefault(one.sku, Counter())[one.stage] += one.outputs
+    return {sku: _price(outputs, last)[0] for sku, outputs in counts.items()}
 
 
 def _price(counts: Counter[str], last: dict[str, Any] | None) -> tuple[float, int, str]:

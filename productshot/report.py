@@ -11,7 +11,7 @@ import base64
 import io
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from catalog_schemas import Scene
 from productshot import __version__
 from productshot.assets import WRITTEN
 from productshot.errors import InputRefused, StorageMissing
@@ -28,7 +29,7 @@ from productshot.keys import STAGE_FORMATS, canonical_json
 from productshot.ledger import Ledger
 from productshot.night import Night, SkuNight
 from productshot.pixels import Pixels, from_png, paste, resize, size_of
-from productshot.records import Asset, Cutout, Photo, Refusal
+from productshot.records import Asset, Cutout, Photo, Refusal, Render
 from productshot.stages.gates import Judged, compared
 
 THUMB_PX = 220
@@ -47,9 +48,16 @@ class Written:
     html_key: str
 
 
-def write_report(night: Night, night_id: str, began: datetime, ended: datetime) -> Written:
-    """Write both files, and a thumbnail per published picture beside them; return what they say."""
+def write_report(
+    night: Night, night_id: str, began: datetime, ended: datetime, chunks: Mapping[str, int] | None = None
+) -> Written:
+    """Write both files, and a thumbnail per published picture beside them; return what they say.
+
+    `chunks` counts the pieces of a night that workers did: total, given_up, late.
+    """
     report = night_report(night, night_id, began, ended)
+    if chunks is not None:
+        report["chunks"] = dict(chunks)
     store = night.ledger.store
     for sku in report["skus"][:CARDS]:
         for asset in sku["assets"]:
@@ -99,6 +107,7 @@ def _stage_report(stage: str, ledger: Ledger, refusals: Sequence[Refusal]) -> di
         "stage": stage,
         "made": ledger.made[stage],
         "adopted": ledger.adopted[stage],
+        "doubled": ledger.doubled[stage],  # made here although another run was first
         "refused": sum(refusal.stage == stage for refusal in refusals),
         "seconds": round(sum(seconds), 2),
         "median_seconds": round(statistics.median(seconds), 3) if seconds else None,
@@ -167,7 +176,12 @@ def _card(one: SkuNight, night: Night) -> dict[str, Any]:
         "fallbacks": one.fallbacks,
         "cutouts": [_cutout_figure(cutout, night) for cutout in used.values()],
         "pictures": [
-            {**_picture_report(judged), "image": as_data_uri(jpeg_thumb(_render_thumb(judged, one, ledger)))}
+            {
+                **_picture_report(judged),
+                "image": as_data_uri(
+                    jpeg_thumb(render_thumb(judged.render, one.scenes[judged.render.scene], ledger))
+                ),
+            }
             for judged in one.judged
             if judged.render.lane != "packshot"
         ],
@@ -177,28 +191,30 @@ def _card(one: SkuNight, night: Night) -> dict[str, Any]:
 
 def _cutout_figure(cutout: Cutout, night: Night) -> dict[str, Any]:
     photo, ledger = cutout.photo, night.ledger
+    shown = photo_thumb(photo, night)
     cut = from_png(ledger.data(cutout.sku, "cutouts", cutout.digest, "png"))
     return {
         "key": photo.key,
         "size": photo.size,
         "confidence": cutout.confidence,
-        "photo": _photo_thumb(photo, night),
+        "photo": None if shown is None else as_data_uri(jpeg_thumb(shown)),
         "image": as_data_uri(jpeg_thumb(on_checker(cut))),
     }
 
 
-def _photo_thumb(photo: Photo, night: Night) -> str | None:
+def photo_thumb(photo: Photo, night: Night) -> Pixels | None:
     """The photo small; None when it is gone or changed since it was cut out."""
     try:
         data = night.ledger.verified(photo.key, photo.digest)
-        rgb = night.decoder.pixels(data, photo.key, night.catalog.recipes.photos, 2 * THUMB_PX).rgb
+        decoded = night.decoder.pixels(data, photo.key, night.catalog.recipes.photos, 2 * THUMB_PX)
+        return _thumb(decoded.rgb)
     except (StorageMissing, InputRefused):
         return None
-    return as_data_uri(jpeg_thumb(_thumb(rgb)))
 
 
-def _render_thumb(judged: Judged, one: SkuNight, ledger: Ledger) -> Pixels:
-    return _thumb(compared(judged.render, ledger, one.scenes[judged.render.scene]).picture)
+def render_thumb(render: Render, scene: Scene, ledger: Ledger) -> Pixels:
+    """A painted picture small, as the assets will show it."""
+    return _thumb(compared(render, ledger, scene).picture)
 
 
 def _asset_figure(asset: Asset, ledger: Ledger) -> dict[str, Any]:

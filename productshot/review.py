@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from catalog_schemas import ReviewDecision
 from productshot.errors import ConfigInvalid, InputRefused
-from productshot.keys import canonical_json
+from productshot.keys import canonical_json, marker_key
 from productshot.records import Render, Verdict
 from productshot.store import Store
 
@@ -66,6 +67,90 @@ def decide(store: Store, decision: ReviewDecision, now: datetime) -> str:
     key = f"review/{decision.sku}/{decision.render}/{stamp}-{secrets.token_hex(4)}.json"
     store.create(key, canonical_json(decision.model_dump(mode="json")), "application/json")
     return key
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person said of the pictures of one contact sheet, by render key."""
+
+    reviewer: str
+    reject: Sequence[str] = ()
+    redo: Sequence[str] = ()
+    vary: Sequence[str] = ()
+    rest: Literal["approve", "hold"] = "hold"
+    reason: str = ""
+    more: int = 4  # pictures that vary asks for
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of an answer."""
+
+    skus: tuple[str, ...]  # those with a decision
+    counts: dict[str, int]  # decisions by word
+    refused: tuple[str, ...]  # what could not be recorded, in words
+    noted: tuple[str, ...]  # what was recorded and is odd, in words
+
+
+def record(store: Store, offered: Sequence[Mapping[str, Any]], answer: Answer, now: datetime) -> Recorded:
+    """Write an answer as decisions; `offered` are pictures as a report tells them, each with its SKU.
+
+    A picture that is named nowhere belongs to the rest. One named twice gets every word in the order reject, redo,
+    vary, so the later of reject and redo wins. A picture that is gone, and a packshot to be painted again, are refused.
+    """
+    asked = {"reject": answer.reject, "redo": answer.redo, "vary": answer.vary}
+    skus: dict[str, None] = {}
+    counts, refused, noted = Counter[str](), [], []
+    for picture in offered:
+        words = [word for word, renders in asked.items() if picture["render"] in renders]
+        words = words or (["approve"] if answer.rest == "approve" else [])
+        try:
+            for word in words:
+                _refuse_word(store, picture, word)
+        except InputRefused as error:
+            refused.append(str(error))
+            continue
+        noted += _odd(store, picture, words) if words else []
+        for word in words:
+            decision = ReviewDecision(
+                sku=picture["sku"],
+                render=picture["render"],
+                decision=word,  # type: ignore[arg-type]
+                count=answer.more if word == "vary" else 1,
+                reviewer=answer.reviewer,
+                reason=answer.reason,
+            )
+            decide(store, decision, now + timedelta(microseconds=counts.total()))
+            counts[word] += 1
+            skus[picture["sku"]] = None
+    return Recorded(tuple(skus), dict(counts), tuple(refused), tuple(noted))
+
+
+def _refuse_word(store: Store, picture: Mapping[str, Any], word: str) -> None:
+    """InputRefused for a word that cannot be said of a picture."""
+    item = named(picture)
+    if store.head(marker_key(picture["sku"], "renders", picture["render"])) is None:
+        raise InputRefused(item, "is gone from the store", "", "the next night paints it again")
+    if word in ("redo", "vary") and picture["lane"] == "packshot":
+        raise InputRefused(item, f"cannot be asked to {word}", "a packshot has no seed", "reject it instead")
+
+
+def _odd(store: Store, picture: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+    """What a person should know of a decision that is recorded all the same."""
+    told = []
+    before = decisions_of(store, picture["sku"]).last.get(picture["render"])
+    if before is not None:
+        told.append(
+            f"{named(picture)}: {before.reviewer} said {before.decision} before; {words[-1]} counts now"
+        )
+    if {"reject", "redo"} <= set(words):
+        told.append(f"{named(picture)} was both rejected and sent back: redo counts")
+    return told
+
+
+def named(picture: Mapping[str, Any]) -> str:
+    """A picture of a report in words that mean only it."""
+    return f"{picture['sku']} {picture['scene']} {picture['lane']} {picture['render'][:8]}"
 
 
 def last_report(store: Store) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from catalog_schemas import Catalog
 from productshot.night import Night
-from productshot.plan import plan_night, refuse_large_departure, refuse_large_redo
+from productshot.plan import Plan, plan_night, refuse_large_departure, refuse_large_redo
 from productshot.progress import ReportProgress
 from productshot.report import Written, write_report
 from productshot.review import last_report
@@ -27,15 +27,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def check_plan(night: Night, redo: bool) -> None:
-    """ConfigInvalid when a night would take down more than `max_unpublished`, or redo more than `max_invalidated`.
+def check_plan(night: Night, redo: bool) -> Plan:
+    """What the night would do.
 
-    The second is allowed with `redo`.
+    ConfigInvalid when it would take down more than `max_unpublished`, or redo more than `max_invalidated`; the second
+    is allowed with `redo`.
     """
     planned, settings = plan_night(night, last_report(night.ledger.store)), night.catalog.night
     refuse_large_departure(planned, settings.max_unpublished)
     if not redo:
         refuse_large_redo(planned, settings.max_invalidated)
+    return planned
 
 
 def run_night(

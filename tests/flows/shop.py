@@ -7,8 +7,10 @@ import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
+from prefect.client.orchestration import get_client
 
 from productshot.store import Store
 
@@ -16,10 +18,18 @@ CATALOG = """
 catalog: tiny
 scenes: [white-packshot]
 channels: [google]
+night: {{chunk_size: 1}}
 recipes: {{cutouts: {{model: {model}}}}}
 skus: [{{sku: mug-1, noun: mug}}, {{sku: mug-2, noun: mug}}, {{sku: broken, noun: mug}}]
 """
 COLOURS = {"mug-1": (180, 40, 50), "mug-2": (40, 90, 170)}
+
+
+def ask(path: str, body: dict[str, Any] | None = None) -> Any:
+    """What the Prefect API answers; its Python client sends nulls that this server refuses."""
+    with get_client(sync_client=True) as client:
+        method = "GET" if body is None else "POST"
+        return client.request(method, path, json=body).json()  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def a_sku(name: str = "mug-1", **told: Any) -> dict[str, Any]:
 def a_report(*skus: dict[str, Any], **counts: int) -> dict[str, Any]:
     """A report with these SKUs."""
     zero = dict.fromkeys(("skus", "done", "assets", "pictures", "person", "refusals"), 0)
-    stage = {"stage": "photos", "made": 2, "adopted": 1, "refused": 0, "seconds": 0.25}
+    stage = {"stage": "photos", "made": 2, "adopted": 1, "doubled": 0, "refused": 0, "seconds": 0.25}
     return {"seconds": 12.5, "counts": {**zero, **counts}, "stages": [stage], "skus": list(skus)}
 
 
@@ -69,6 +69,15 @@ def test_empty_slot_is_a_dash() -> None:
     both = a_sku("mug-1", assets=[an_asset("mug-1"), an_asset("mug-1", "amazon")])
     one = a_sku("mug-2", assets=[an_asset("mug-2")])
     assert night_markdown(a_report(both, one), HTML_KEY, GALLERY).count("| – |") == 1
+
+
+def test_chunks_that_did_not_end_are_told() -> None:
+    """A night of which chunks are missing says so under its counts; a whole one says nothing of chunks."""
+    missing = {**a_report(), "chunks": {"total": 5, "given_up": 1, "late": 2}}
+    told = "Of **5** chunks **1** were given up and **2** are late."
+    assert told in night_markdown(missing, HTML_KEY, GALLERY)
+    whole = {**a_report(), "chunks": {"total": 5, "given_up": 0, "late": 0}}
+    assert "chunks" not in night_markdown(whole, HTML_KEY, GALLERY)
 
 
 def test_without_gallery_nothing_is_linked() -> None:

@@ -1,8 +1,7 @@
-"""The flows against a real Prefect server: a night, one SKU, and which failures are tried again."""
+"""The flows against a real Prefect server: one SKU, and which failures are tried again."""
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Iterator
@@ -13,25 +12,17 @@ from uuid import UUID
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from prefect.client.orchestration import get_client
 from prefect.states import Failed
-from shop import Outage, Shop, a_shop
+from shop import Outage, Shop, a_shop, ask
 
 from flows._runtime import is_retryable
-from flows.catalog_nightly import catalog_nightly
+from flows.catalog_nightly import NightRun, catalog_nightly
 from flows.single_sku import single_sku
 from productshot.errors import ConfigInvalid, ProductshotError, StorageRefused, StorageUnavailable
 from productshot.store import Store, open_store
 
-GALLERY = "http://127.0.0.1:4201"
 S3_ATTEMPTS = 5
 """How often boto3 itself tries one call (productshot.s3.SETTINGS)."""
-
-
-def ask(path: str, body: dict[str, Any]) -> Any:
-    """What the Prefect API answers; its Python client sends nulls that this server refuses."""
-    with get_client(sync_client=True) as client:
-        return client.request("POST", path, json=body).json()
 
 
 def artifact(key: str) -> str:
@@ -50,31 +41,6 @@ def task_runs(flow_run: UUID, name: str) -> list[dict[str, Any]]:
             return [run for run in runs if run["name"].startswith(name)]
         time.sleep(0.5)
     raise TimeoutError(f"no task run {name} of {flow_run} was recorded")
-
-
-@pytest.mark.usefixtures("prefect_server")
-def test_night_publishes_what_is_sound(shop: Shop, store: Store) -> None:
-    """Both mugs get their slots filled; the SKU with an unreadable photo is refused and stops nobody."""
-    counts = catalog_nightly(shop.catalog, shop.store, gallery=GALLERY)
-    assert (counts["skus"], counts["done"], counts["refusals"]) == (3, 2, 1)
-    for sku in ("mug-1", "mug-2"):
-        slots = json.loads(store.get(f"catalog/google/{sku}/slots.json"))
-        assert store.head(slots["slots"]["main"][0])
-    assert store.head("catalog/google/broken/slots.json") is None
-    told = artifact("catalog-night")
-    assert told.startswith("# 2 of 3 SKUs have assets")
-    assert f"]({GALLERY}/nights/" in told
-    assert "photos/broken/front.jpg is not a picture" in told.replace("\\", "")
-
-
-@pytest.mark.usefixtures("prefect_server")
-def test_second_night_makes_nothing(shop: Shop, store: Store) -> None:
-    """A night that runs again finds everything done and publishes the same objects."""
-    catalog_nightly(shop.catalog, shop.store)
-    published = [(one.key, one.etag) for one in store.list("catalog/")]
-    catalog_nightly(shop.catalog, shop.store)
-    assert [(one.key, one.etag) for one in store.list("catalog/")] == published
-    assert "| assets | 0 | 2 | 0 | 0 |" in artifact("catalog-night")
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -98,11 +64,12 @@ def test_unknown_sku_is_refused(shop: Shop, store: Store) -> None:
 @pytest.mark.usefixtures("prefect_server")
 def test_config_error_is_not_tried_again(tmp_path: Path) -> None:
     """A catalog file that is not there fails the flow at once: one run of one task, the reason in its state."""
-    state: Any = catalog_nightly(str(tmp_path / "none.yaml"), str(tmp_path), return_state=True)
+    asked = NightRun(catalog=str(tmp_path / "none.yaml"), store=str(tmp_path))
+    state: Any = catalog_nightly(asked, return_state=True)
     assert state.is_failed()
     assert f"{tmp_path / 'none.yaml'} cannot be read" in state.message
-    (opened,) = task_runs(state.state_details.flow_run_id, "open")
-    assert (opened["state_type"], opened["run_count"]) == ("FAILED", 1)
+    (planned,) = task_runs(state.state_details.flow_run_id, "plan")
+    assert (planned["state_type"], planned["run_count"]) == ("FAILED", 1)
 
 
 @pytest.fixture

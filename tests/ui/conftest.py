@@ -62,8 +62,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def night(running: Running) -> dict[str, Any]:
-    """The flow run of a night that was triggered by hand."""
-    return running.run("catalog-nightly/nightly", {})
+    """The flow run that closed a night, which was triggered by hand and made by chunk runs."""
+    dispatched = running.run("catalog-nightly/nightly", {})
+    assert dispatched["state_type"] == "COMPLETED", dispatched["state"]["message"]
+    return running.closing(running.night_of(dispatched))
 
 
 @pytest.fixture(scope="session")

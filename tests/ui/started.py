@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import yaml
 from PIL import Image, ImageDraw
+
+from catalog_schemas import load_scene
 
 START_S = 360
 RUN_S = 600
@@ -54,13 +57,33 @@ class Running:
             "idempotency_key": secrets.token_hex(8),
         }  # asked twice, it runs once
         flow_run = patiently(lambda: self.api(f"deployments/{found['id']}/create_flow_run", body), START_S)
+        return self.end_of(lambda: self.api(f"flow_runs/{flow_run['id']}"))
+
+    def end_of(self, look: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+        """The run that `look` finds, once it is over."""
 
         def ended() -> dict[str, Any] | None:
-            now: dict[str, Any] = self.api(f"flow_runs/{flow_run['id']}")
-            return now if now["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+            now = look()
+            return (
+                now if now and now["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+            )
 
         done: dict[str, Any] = patiently(ended, RUN_S)
         return done
+
+    def run_of(self, key: str) -> dict[str, Any] | None:
+        """The run that was started with this idempotency key; None before."""
+        found = self.api("flow_runs/filter", {"flow_runs": {"idempotency_key": {"any_": [key]}}})
+        return found[0] if found else None
+
+    def night_of(self, dispatched: dict[str, Any]) -> str:
+        """The id of the night that a run of catalog-nightly has dispatched; it ends like the run's own id."""
+        (night,) = (path.name for path in (self.store / "nights").glob(f"*-{dispatched['id'][-4:]}"))
+        return night
+
+    def closing(self, night: str) -> dict[str, Any]:
+        """The run that wrote the night's report."""
+        return self.end_of(lambda: self.run_of(f"{night}/report"))
 
 
 def patiently(ask: Callable[[], Any], seconds: float) -> Any:
@@ -101,7 +124,16 @@ def a_shop(folder: Path) -> tuple[Path, Path]:
     model.write_bytes(b"")
     catalog = folder / "catalog.yaml"
     catalog.write_text(CATALOG.format(model=model), "utf-8")
+    write_reviewed(folder / "reviewed.yaml")
     return catalog, store
+
+
+def write_reviewed(path: Path) -> None:
+    """A catalog of one of the mugs in three variants of a painted scene; a person decides on every picture."""
+    scene = load_scene("wooden-table").model_dump(mode="json") | {"variants": 3}
+    data: dict[str, Any] = {"catalog": "reviewed", "channels": ["zalando"], "scenes": [scene]}
+    data |= {"review": {"policy": "person"}, "skus": [{"sku": "MUG-RED", "noun": "mug"}]}
+    path.write_text(yaml.safe_dump(data), "utf-8")
 
 
 def free_ports() -> int:

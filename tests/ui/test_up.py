@@ -10,8 +10,8 @@ from urllib.error import HTTPError
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from started import START_S, Running, patiently
+from playwright.sync_api import Browser, Locator, Page, expect
+from started import RUN_S, START_S, Running, patiently
 
 pytestmark = pytest.mark.ui
 SCREENSHOTS = Path(__file__).parents[2] / "out" / "ui"
@@ -93,6 +93,53 @@ def test_report_page(running: Running, night: dict[str, Any], page: Page) -> Non
     assert pictures > 0
     assert loaded_pictures(page, "img", pictures) == pictures
     keep_screenshot(page, "report")
+
+
+@pytest.fixture(scope="session")
+def review(running: Running) -> dict[str, Any]:
+    """The suspended run that asks about the three painted pictures of a second catalog's night."""
+    asked = {"catalog": str(running.store.parent / "reviewed.yaml"), "store": str(running.store)}
+    more = {"gallery": running.gallery, "redo": True}
+    dispatched = running.run("catalog-nightly/nightly", {"asked": {**asked, **more}})
+    night = running.night_of(dispatched)
+    assert running.closing(night)["state_type"] == "COMPLETED"
+
+    def suspended() -> dict[str, Any] | None:
+        run = running.run_of(f"{night}/review/0")
+        return run if run and run["state"]["name"] == "Suspended" else None
+
+    found: dict[str, Any] = patiently(suspended, RUN_S)
+    return found
+
+
+def test_review_by_clicking(running: Running, review: dict[str, Any], page: Page) -> None:
+    """Two pictures are rejected and one is sent back in the form; the bucket shows exactly that, and a new picture."""
+    page.goto(f"{running.ui}/v2/runs/flow-run/{review['id']}")
+    expect(page.get_by_text("Suspended").first).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Open menu").or_(page.locator("button[aria-haspopup=menu]")).last.click()
+    page.get_by_role("menuitem", name="Resume").click()
+    dialog = page.get_by_role("dialog")
+    assert loaded_pictures(page, '[role=dialog] img[src*="/review/"]', 9) == 9
+    keep_screenshot(page, "review-form")
+    dialog.get_by_label("Your name").fill("Ada")
+    choose(page, dialog, "Reject", 2)
+    choose(page, dialog, "Redo", 1, skip=2)
+    keep_screenshot(page, "review-filled")
+    dialog.get_by_role("button", name="Resume").click()
+    again = running.end_of(lambda: running.run_of(f"{review['id']}/MUG-RED"))
+    assert again["state_type"] == "COMPLETED", again["state"]["message"]
+    said = [json.loads(path.read_text()) for path in running.store.glob("review/MUG-RED/*/*.json")]
+    assert sorted(one["decision"] for one in said) == ["redo", "reject", "reject"]
+    assert len({one["render"] for one in said}) == 3
+    assert {one["reviewer"] for one in said} == {"Ada"}
+
+
+def choose(page: Page, dialog: Locator, field: str, count: int, skip: int = 0) -> None:
+    """Pick some of a multi-select's options, the first ones after `skip`."""
+    dialog.get_by_role("button", name=f"Select {field}").click()
+    for index in range(skip, skip + count):
+        page.get_by_role("option").nth(index).click()
+    page.keyboard.press("Escape")
 
 
 def test_single_sku_from_the_api(running: Running, night: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from productshot.assets import Composed, encode, packshot, srgb_profile
 from productshot.assets.limits import LOSSY_BLOCK_PX
 from productshot.assets.white import edge_blocks, white_fault
 from productshot.errors import GateRefused
-from productshot.pixels import Pixels
+from productshot.pixels import Pixels, png_bytes
 from tests.unit.assets_builders import a_block, a_disc, a_scene_slot, a_slot
 
 
@@ -96,6 +96,14 @@ def test_the_same_picture_gives_the_same_bytes() -> None:
     srgb_profile.cache_clear()
     assert encode(made, a_slot(), AssetRecipe(), b"<x/>", "mug-1") == first
     assert srgb_profile()[24:36] == bytes.fromhex("07ea 0001 0001 0000 0000 0000")
+
+
+def test_a_jpeg_changes_no_later_png() -> None:
+    """A cutout has the same bytes before and after a file was encoded in the process: workers differ in that."""
+    cutout = np.random.default_rng(3).integers(0, 256, (300, 300, 4), np.uint8)
+    before = png_bytes(cutout)
+    encode(noise(), a_slot(background="any"), AssetRecipe(), None, "mug-1")
+    assert png_bytes(cutout) == before
 
 
 def test_white_keeps_full_colour_and_carries_srgb() -> None:

@@ -1,0 +1,87 @@
+"""The contact sheet as markdown and the form under it: what a reviewer sees in the Prefect UI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from prefect.input import RunInput
+from pydantic import Field, create_model
+
+from flows.artifact import escaped, table
+
+if TYPE_CHECKING:
+    from productshot.contact import Sheet, Shown
+    from productshot.review import Recorded
+
+SCORES = 4
+"""Numbers shown of a picture; the report has all."""
+
+
+def sheet_markdown(sheet: Sheet, night: str, gallery: str | None) -> str:
+    """A row per picture: what it is and why it waits, then photo, cutout and picture as thumbnails by address.
+
+    Without a `gallery` (http address, no slash) there are words only, and the way to the pictures.
+    """
+    page = f"{gallery}/nights/{quote(night)}/report.html" if gallery else None
+    head = f"**{len(sheet.shown)}** pictures of night {escaped(night)} wait for you."
+    rows = [_row(one, gallery) for one in sheet.shown]
+    columns = [*(["photo", "cutout", "picture"] if gallery else []), "which and why"]
+    link = (
+        f"[Open the whole report]({page})" if page else "No gallery is set, so see report.html of the night."
+    )
+    gone = [f"- {escaped(line)}" for line in sheet.refused]
+    lost = ["", "Cannot be decided any more:", "", *gone] if gone else []
+    return "\n".join([head, "", link, "", *table(columns, rows), *lost])
+
+
+def _row(one: Shown, gallery: str | None) -> list[str]:
+    verdict = one.entry["verdict"]
+    why = "; ".join(escaped(verdict[name]) for name in ("value", "limit") if verdict.get(name))
+    numbers = list(one.entry["numbers"].items())[:SCORES]
+    scores = ", ".join(f"{escaped(name)} {number:g}" for name, number in numbers) or "–"
+    words = f"**{escaped(one.label)}** {why} ({scores})"
+    return (
+        [*(_thumb(key, gallery) for key in (one.photo, one.cutout, one.picture)), words]
+        if gallery
+        else [words]
+    )
+
+
+def _thumb(key: str | None, gallery: str) -> str:
+    address = f"{gallery}/{quote(key)}" if key else None
+    return f"[![thumbnail]({address})]({address})" if address else "gone"
+
+
+def form_of(sheet: Sheet) -> type[RunInput]:
+    """The form: which pictures to reject, to paint again, to vary; what becomes of the rest; who says so."""
+    picture: Any = Literal[tuple(one.label for one in sheet.shown)]
+    some = list[picture]
+    fields: dict[str, Any] = {
+        "reviewer": (
+            str,
+            Field(title="Your name", description="kept with each decision", min_length=1, max_length=100),
+        ),
+        "reject": (some, Field([], title="Reject", description="never published")),
+        "redo": (some, Field([], title="Redo", description="rejected, and painted again with another seed")),
+        "vary": (some, Field([], title="Vary", description="more pictures like these, beside them")),
+        "more": (int, Field(4, title="How many more for Vary", ge=1, le=8)),
+        "rest": (
+            Literal["approve", "hold"],
+            Field("hold", title="All others", description="approve publishes them; hold leaves them waiting"),
+        ),
+        "reason": (str, Field("", title="Reason", max_length=500)),
+    }
+    form: type[RunInput] = create_model("Review", __base__=RunInput, **fields)
+    return form
+
+
+def outcome_markdown(done: Recorded) -> str:
+    """What became of the answer: counts, then what was refused and what is odd."""
+    counts = ", ".join(f"**{count}** {word}" for word, count in done.counts.items()) or "nothing decided"
+    skus = ", ".join(escaped(sku) for sku in done.skus) or "none"
+    lines = [f"# {counts}", "", f"Started again: {skus}"]
+    for title, told in (("Refused", done.refused), ("Worth knowing", done.noted)):
+        if told:
+            lines += ["", f"## {title}", "", *(f"- {escaped(line)}" for line in told)]
+    return "\n".join(lines)
