@@ -693,6 +693,53 @@ def doctor(
 
 
 @app.command()
+def gc(
+    catalog: CatalogFile,
+    store: StoreUrl,
+    apply: Annotated[bool, typer.Option("--apply", help="delete it; without, it is only told")] = False,
+    purge: Annotated[str | None, typer.Option(help="a SKU of which everything goes (a take-down)")] = None,
+    with_photos: Annotated[
+        bool, typer.Option("--with-photos", help="with --purge: the shop's photos of the SKU too")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What can go, by kind: outputs that nothing reaches; with --apply it goes. --purge SKU: all of one SKU."""
+    from productshot.gc import collect
+    from productshot.purge import purge as take_down
+    from productshot.run import utc_now
+
+    loaded, opened = _open(catalog, store, probe=False)
+    now = utc_now().timestamp()
+    if purge is None and with_photos:
+        raise ConfigInvalid(
+            "--with-photos", "is given without --purge", "gc leaves photos alone", "leave it out"
+        )
+    if purge is not None:
+        collected = take_down(loaded, opened, purge, now, apply, with_photos)
+        again = purge in {sku.sku for sku in loaded.skus}
+    else:
+        with _progress() as report:
+            collected, again = collect(loaded, opened, now, apply, report), False
+    told = collected.as_json()
+    _tell(as_json, told, "\n".join(_gc_lines(told)))
+    if again:
+        print(f"SKU {purge} is still in {catalog}: the next night makes it again", file=sys.stderr)
+
+
+def _gc_lines(told: dict[str, Any]) -> Iterator[str]:
+    """A line a kind, then why SKUs were left alone (how many, the first by name), then the sum."""
+    for kind, one in told["kinds"].items():
+        yield f"{kind:10s} {one['count']:9,d}  {one['bytes'] / 1e6:11,.1f} MB"
+    reasons: dict[str, list[str]] = {}
+    for name, why in told["left_alone"].items():
+        reasons.setdefault(why, []).append(name)
+    for why, names in sorted(reasons.items()):
+        yield f"left alone {len(names):,d} SKUs ({names[0]} first): {why}"
+    verb = "gone" if told["applied"] else "can go (--apply deletes)"
+    yield f"{told['count']:,d} objects, {told['bytes'] / 1e6:,.1f} MB {verb}"
+
+
+@app.command()
 def up(
     catalog: CatalogFile,
     store: StoreUrl,

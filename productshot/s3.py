@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ from productshot.store import Listed, check_folder_prefix, check_key, check_pref
 
 MULTIPART_ABOVE_BYTES = 16 * 1024 * 1024
 FULL_KEY_LIMIT_BYTES = 1024
+DELETED_AT_ONCE = 1_000
+"""Keys that one DeleteObjects request takes."""
 EXPIRES_LIMIT_S = 7 * 24 * 3600
 
 SETTINGS = Config(
@@ -144,7 +146,7 @@ class S3Store:
                 if _status(cause) == 404:
                     return None
                 raise
-        return Listed(key=key, etag=found["ETag"].strip('"'), size=found["ContentLength"])
+        return _listed(key, found, found["ContentLength"])
 
     def list(self, prefix: str) -> Iterator[Listed]:
         check_prefix(prefix)
@@ -157,6 +159,16 @@ class S3Store:
     def delete(self, key: str) -> None:
         with self._translated("delete", key):
             self._client.delete_object(**self._address(key))
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        addresses = [self._address(key) for key in keys]
+        for first in range(0, len(addresses), DELETED_AT_ONCE):
+            batch = [{"Key": address["Key"]} for address in addresses[first : first + DELETED_AT_ONCE]]
+            with self._translated("delete", keys[first]):
+                asked = {"Objects": batch, "Quiet": True}
+                answer = self._client.delete_objects(Bucket=self._bucket, Delete=asked)
+            for failed in answer.get("Errors", [])[:1]:
+                raise self._not_deleted(failed)
 
     def url(self, key: str, expires_s: int) -> str:
         """See Store; signed with this process's credentials, for at most seven days (ConfigInvalid)."""
@@ -215,7 +227,7 @@ class S3Store:
                 key = found["Key"].removeprefix(self._prefix)
                 # A key that ends with "/" is a console's marker of a folder.
                 if not key.endswith("/") and not is_reserved(key):
-                    yield Listed(key=key, etag=found["ETag"].strip('"'), size=found["Size"])
+                    yield _listed(key, found, found["Size"])
 
     def _sub_folders(self, prefix: str) -> Iterator[str]:
         for page in self._pages("list the folders of", prefix, Delimiter="/"):
@@ -276,6 +288,15 @@ class S3Store:
                 limit, remedy = type(cause).__name__, "correct the AWS_... settings"
             raise StorageRefused(f"store {self.location}", told, limit, remedy) from cause
 
+    def _not_deleted(self, failed: dict[str, str]) -> ProductshotError:
+        """Our error for a key that a batch could not delete; the answer as a whole was 200."""
+        key, code = failed.get("Key", "").removeprefix(self._prefix), failed.get("Code", "")
+        item, told = f"store {self.location}", f"could not delete {shown(key)}"
+        said = f"{self._host()} answered {code}"
+        if code in _REMEDIES:
+            return StorageRefused(item, told, said, _REMEDIES[code])
+        return StorageUnavailable(item, told, said, "run it again")
+
     def _refusal(self, cause: ClientError, action: str, key: str) -> ProductshotError:
         """Our error for an answer; only its code is told, its text could hold more than we may show."""
         status, code = _status(cause), cause.response["Error"].get("Code", "")
@@ -298,6 +319,11 @@ class S3Store:
             return StorageRefused(item, told, f"{said}: it cannot do that", "use another server")
         default = "give this user the permission" if status == 403 else "look at the server's log"
         return StorageRefused(item, told, said, _REMEDIES.get(code, default))
+
+
+def _listed(key: str, found: dict[str, Any], size: int) -> Listed:
+    """What an answer's ETag and LastModified tell of an object."""
+    return Listed(key, found["ETag"].strip('"'), size, found["LastModified"].timestamp())
 
 
 def _status(error: ClientError) -> int:
