@@ -753,6 +753,32 @@ def up(
     bring_up(catalog.resolve(), store, port, cron)
 
 
+@app.command()
+def listen(
+    catalog: CatalogFile,
+    store: StoreUrl,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any free one", min=0, max=65_535)] = 8470,
+    queue: Annotated[
+        str | None, typer.Option(help="URL of an SQS queue to read as well; without a secret, instead")
+    ] = None,
+    deployment: Annotated[str, typer.Option(help="the Prefect deployment that is run")] = "single-sku/now",
+) -> None:
+    """The receiver of bucket notifications: one run of a SKU when its photos changed and have settled."""
+    from flows.trigger import open_trigger
+    from productshot.listen import SECRET_NAME, KnownSkus, Receiver, check_secret, serve
+    from productshot.s3 import open_queue
+    from productshot.store import open_store
+
+    secret = os.environ.get(SECRET_NAME)
+    if secret is not None or queue is None:
+        secret = check_secret(secret)
+    known = KnownSkus(catalog)
+    receiver = Receiver(known, open_store(store, probe=False), open_trigger(deployment))
+    logging.getLogger("productshot").setLevel(logging.INFO)
+    serve(receiver, secret, host, port, open_queue(queue) if queue else None)
+
+
 # -- shared --------------------------------------------------------------------------------------------------
 
 

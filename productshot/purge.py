@@ -33,7 +33,7 @@ def purge(
     if problem:
         raise problem
     shown = list(_shown(store, sku))
-    made = [*_under(store, f"review/{sku}/", "reviews"), *_made(store, sku)]
+    made = [*_under(store, f"review/{sku}/", "reviews"), *_made(store, sku), *_told_of(store, sku)]
     photos = list(_under(store, f"{catalog.photos}{sku}/", "photos")) if with_photos else []
     collected = Collected(catalog.catalog, apply)
     collected.add(sku, [*shown, *made, *photos])
@@ -59,9 +59,9 @@ def _shown(store: Store, sku: str) -> Iterator[Going]:
         folder = f"nights/{report['night']}/"
         thumbs = [asset["thumb"] for one in mine for asset in one["assets"] if "thumb" in asset]
         for key in (f"{folder}report.html", *thumbs):
-            listed_now = store.head(key)
-            if listed_now is not None:
-                yield Going("pages", listed_now)
+            page = store.head(key)
+            if page is not None:
+                yield Going("pages", page)
 
 
 def _made(store: Store, sku: str) -> Iterator[Going]:
@@ -69,6 +69,14 @@ def _made(store: Store, sku: str) -> Iterator[Going]:
     for listed in store.list(f"work/{sku}/"):
         stage = listed.key.split("/")[2]
         yield Going("markers" if is_marker(listed.key) else stage, listed)
+
+
+def _told_of(store: Store, sku: str) -> Iterator[Going]:
+    """What the receiver of notifications put down."""
+    for key in (f"state/waiting/{sku}", f"state/started/{sku}.json"):
+        listed = store.head(key)
+        if listed is not None:
+            yield Going("state", listed)
 
 
 def _under(store: Store, folder: str, kind: str) -> Iterator[Going]:

@@ -63,6 +63,14 @@ _MULTIPART = TransferConfig(
     multipart_threshold=MULTIPART_ABOVE_BYTES, multipart_chunksize=MULTIPART_ABOVE_BYTES, max_concurrency=4
 )
 
+QUEUE_BATCH = 10
+"""Messages of one SQS request, the most it allows."""
+POLL_SECONDS = 20
+"""How long SQS keeps a request open while no message is there, the most it allows."""
+QUEUE_SETTINGS = Config(
+    connect_timeout=5, read_timeout=50, retries={"mode": "standard", "total_max_attempts": 5}
+)
+
 _CONFLICT_TRIES = 8
 _NO_ANSWER = (NoConnection, HTTPClientError, ResponseStreamingError, IncompleteReadError, ResponseParserError)
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
@@ -98,6 +106,75 @@ def open_bucket(bucket: str, prefix: str = "", probe: bool = True) -> S3Store:
     else:
         store.find_bucket()
     return store
+
+
+def open_queue(url: str) -> SqsQueue:
+    """The queue at an SQS address, asked whether it is there.
+
+    ConfigInvalid: the address or the AWS_... settings cannot be used. StorageMissing: there is no such queue.
+    """
+    if not url.startswith(("https://", "http://")):
+        raise ConfigInvalid(
+            f"queue {shown(url)}", "is no address", "SQS names a queue by its URL", "copy that"
+        )
+    try:
+        client = boto3.Session().client("sqs", config=QUEUE_SETTINGS)
+    except (BotoCoreError, ValueError) as cause:
+        limit, remedy = type(cause).__name__, "correct the AWS_... settings"
+        raise ConfigInvalid(f"queue {shown(url)}", "cannot be opened", limit, remedy) from cause
+    queue = SqsQueue(client, url)
+    queue.find()
+    return queue
+
+
+class SqsQueue:
+    """An SQS queue; `client` is a boto3 SQS client."""
+
+    def __init__(self, client: Any, url: str) -> None:
+        self._client, self._url = client, url
+
+    def find(self) -> None:
+        """StorageMissing when there is no such queue."""
+        with self._translated("look at"):
+            self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+
+    def receive(self) -> list[tuple[str, str]]:
+        """(body, receipt) of at most ten messages; waits up to `POLL_SECONDS` for the first."""
+        with self._translated("read"):
+            answer = self._client.receive_message(
+                QueueUrl=self._url, MaxNumberOfMessages=QUEUE_BATCH, WaitTimeSeconds=POLL_SECONDS
+            )
+        return [(one["Body"], one["ReceiptHandle"]) for one in answer.get("Messages", [])]
+
+    def delete(self, receipts: list[str]) -> None:
+        """Delete these messages, at most ten; one that stays for now comes again, which is harmless."""
+        if not receipts:
+            return
+        entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(receipts)]
+        with self._translated("delete from"):
+            self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
+
+    @contextmanager
+    def _translated(self, action: str) -> Iterator[None]:
+        """Turn what boto3 raises into our errors; of an answer only its code is told."""
+        item, told = f"queue {shown(self._url)}", f"could not {action} it"
+        try:
+            yield
+        except ClientError as cause:
+            code, status = cause.response["Error"].get("Code", ""), _status(cause)
+            said = f"the server answered {status} {code}"
+            if "NonExistentQueue" in code or "QueueDoesNotExist" in code:
+                raise StorageMissing(item, "does not exist", said, "make it, or correct --queue") from cause
+            if status >= 500 or status == 429 or code in _NOT_NOW:
+                raise StorageUnavailable(item, told, said, "run it again") from cause
+            remedy = _REMEDIES.get(code, "give this user the permission")
+            raise StorageRefused(item, told, said, remedy) from cause
+        except _NO_ANSWER as cause:
+            limit = f"no answer ({type(cause).__name__})"
+            raise StorageUnavailable(item, told, limit, "run it again") from cause
+        except BotoCoreError as cause:
+            remedy = "correct the AWS_... settings"
+            raise StorageRefused(item, told, type(cause).__name__, remedy) from cause
 
 
 class S3Store:
