@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_URL
 
 from productshot.errors import ConfigInvalid, StorageUnavailable
 
@@ -19,7 +19,7 @@ def open_trigger(deployment: str) -> Callable[[str, str], None]:
     ConfigInvalid: no server is named, or it has no such deployment. StorageUnavailable: it does not answer, now or
     when a run is started.
     """
-    if not os.environ.get("PREFECT_API_URL"):
+    if not PREFECT_API_URL.value():
         remedy = "set it, as http://127.0.0.1:4200/api"
         raise ConfigInvalid("PREFECT_API_URL", "is not set", "runs are started on a Prefect server", remedy)
     _ask_for(deployment)

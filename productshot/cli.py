@@ -765,16 +765,19 @@ def listen(
     deployment: Annotated[str, typer.Option(help="the Prefect deployment that is run")] = "single-sku/now",
 ) -> None:
     """The receiver of bucket notifications: one run of a SKU when its photos changed and have settled."""
-    from flows.trigger import open_trigger
+    from productshot.events import place_of
     from productshot.listen import SECRET_NAME, KnownSkus, Receiver, check_secret, serve
-    from productshot.s3 import open_queue
     from productshot.store import open_store
 
     secret = os.environ.get(SECRET_NAME)
     if secret is not None or queue is None:
         secret = check_secret(secret)
-    known = KnownSkus(catalog)
-    receiver = Receiver(known, open_store(store, probe=False), open_trigger(deployment))
+    known, opened = KnownSkus(catalog), open_store(store, probe=False)
+    place_of(opened.location, known.catalog.photos)  # a folder is refused before anything heavy is loaded
+    from flows.trigger import open_trigger
+    from productshot.s3 import open_queue
+
+    receiver = Receiver(known, opened, open_trigger(deployment))
     logging.getLogger("productshot").setLevel(logging.INFO)
     serve(receiver, secret, host, port, open_queue(queue) if queue else None)
 

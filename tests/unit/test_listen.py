@@ -5,8 +5,12 @@ from __future__ import annotations
 import http.client
 import itertools
 import logging
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from productshot.cli import main
 from productshot.errors import ConfigInvalid, StorageUnavailable
 from productshot.folder import FolderStore
 from productshot.listen import (
@@ -378,3 +383,76 @@ def test_messages_stay_while_the_store_is_down(shop: Shop) -> None:
     mended = Mended(told)
     poll(mended, shop.receiver, stopped, pause_s=0)
     assert mended.left == {} and shop.settle() == ["mug-1"]
+
+
+# -- the process ---------------------------------------------------------------------------------------------
+
+PROCESS = """
+import sys
+from pathlib import Path
+from tests.unit.test_listen import SECRET, Bucket
+from productshot.listen import KnownSkus, Receiver, serve
+
+folder = Path(sys.argv[1])
+
+def start(sku, key):
+    with open(folder / "started", "a") as file:
+        file.write(f"{sku} {key}\\n")
+
+serve(Receiver(KnownSkus(folder / "catalog.yaml"), Bucket(folder / "store"), start), SECRET, "127.0.0.1", 0, None)
+"""
+
+
+def run_process(folder: Path) -> tuple[subprocess.Popen[str], str]:
+    """A receiver in a process of its own, and the host and port it listens on."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROCESS, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout is not None
+    return process, urlsplit(process.stdout.readline().split()[-1]).netloc
+
+
+def test_kill_9_of_the_process_loses_nothing(tmp_path: Path) -> None:
+    """Killed after the 200 and before the start; the next process starts it once, and SIGTERM ends that cleanly."""
+    write_catalog(tmp_path / "catalog.yaml", night={"settle_seconds": 2})
+    Bucket(tmp_path / "store").put("photos/mug-1/a.jpg", b"red", "image/jpeg")
+    process, netloc = run_process(tmp_path)
+    door = http.client.HTTPConnection(netloc, timeout=10)
+    assert post(door, f"/{SECRET}", body(record("here/photos/mug-1/a.jpg"))) == 200
+    door.close()
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "started").exists()
+    process, _ = run_process(tmp_path)
+    deadline = time.monotonic() + 60
+    while any(Bucket(tmp_path / "store").list("state/waiting/")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    (line,) = (tmp_path / "started").read_text().splitlines()
+    assert line.startswith("mug-1 photos-mug-1-1-")
+
+
+def test_the_command_refuses_what_cannot_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No secret, and a folder for a bucket: exit code 2 and one line each."""
+    catalog = str(write_catalog(tmp_path / "catalog.yaml"))
+    monkeypatch.delenv("PRODUCTSHOT_LISTEN_SECRET", raising=False)
+    monkeypatch.setattr("sys.argv", ["productshot", "listen", catalog, "--store", str(tmp_path / "store")])
+    told = []
+    for _ in range(2):
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 2
+        told.append(capsys.readouterr().err)
+        monkeypatch.setenv("PRODUCTSHOT_LISTEN_SECRET", SECRET)
+    assert (
+        told[0].startswith("productshot: PRODUCTSHOT_LISTEN_SECRET is not set") and told[0].count("\n") == 1
+    )
+    assert "a folder sends no notifications; name an s3://bucket/prefix" in told[1]
