@@ -78,3 +78,17 @@ class NightSettings(Written):
     max_gpu_seconds_per_sku: float | None = Field(
         None, gt=0, description="a SKU whose training and painting would take longer is left out"
     )
+    keep_nights: int = Field(
+        7,
+        ge=1,
+        description="whole nights whose pictures and assets gc keeps, with all that they were made from",
+    )
+    keep_hours: float = Field(
+        24.0,
+        ge=0,
+        description="gc deletes nothing that was written so lately; longer than any night takes, "
+        "0 only where none can be running",
+    )
+    settle_seconds: float = Field(
+        20.0, ge=0, le=3_600, description="listen starts a SKU when its photos were quiet for so long"
+    )

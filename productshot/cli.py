@@ -695,6 +695,53 @@ def doctor(
 
 
 @app.command()
+def gc(
+    catalog: CatalogFile,
+    store: StoreUrl,
+    apply: Annotated[bool, typer.Option("--apply", help="delete it; without, it is only told")] = False,
+    purge: Annotated[str | None, typer.Option(help="a SKU of which everything goes (a take-down)")] = None,
+    with_photos: Annotated[
+        bool, typer.Option("--with-photos", help="with --purge: the shop's photos of the SKU too")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What can go, by kind: outputs that nothing reaches; with --apply it goes. --purge SKU: all of one SKU."""
+    from productshot.gc import collect
+    from productshot.purge import purge as take_down
+    from productshot.run import utc_now
+
+    loaded, opened = _open(catalog, store, probe=False)
+    now = utc_now().timestamp()
+    if purge is None and with_photos:
+        raise ConfigInvalid(
+            "--with-photos", "is given without --purge", "gc leaves photos alone", "leave it out"
+        )
+    if purge is not None:
+        collected = take_down(loaded, opened, purge, now, apply, with_photos)
+        again = purge in {sku.sku for sku in loaded.skus}
+    else:
+        with _progress() as report:
+            collected, again = collect(loaded, opened, now, apply, report), False
+    told = collected.as_json()
+    _tell(as_json, told, "\n".join(_gc_lines(told)))
+    if again:
+        print(f"SKU {purge} is still in {catalog}: the next night makes it again", file=sys.stderr)
+
+
+def _gc_lines(told: dict[str, Any]) -> Iterator[str]:
+    """A line a kind, then why SKUs were left alone (how many, the first by name), then the sum."""
+    for kind, one in told["kinds"].items():
+        yield f"{kind:10s} {one['count']:9,d}  {one['bytes'] / 1e6:11,.1f} MB"
+    reasons: dict[str, list[str]] = {}
+    for name, why in told["left_alone"].items():
+        reasons.setdefault(why, []).append(name)
+    for why, names in sorted(reasons.items()):
+        yield f"left alone {len(names):,d} SKUs ({names[0]} first): {why}"
+    verb = "gone" if told["applied"] else "can go (--apply deletes)"
+    yield f"{told['count']:,d} objects, {told['bytes'] / 1e6:,.1f} MB {verb}"
+
+
+@app.command()
 def up(
     catalog: CatalogFile,
     store: StoreUrl,
@@ -707,6 +754,35 @@ def up(
 
     _open(catalog, store)
     bring_up(catalog.resolve(), store, port, cron, timezone)
+
+
+@app.command()
+def listen(
+    catalog: CatalogFile,
+    store: StoreUrl,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any free one", min=0, max=65_535)] = 8470,
+    queue: Annotated[
+        str | None, typer.Option(help="URL of an SQS queue to read as well; without a secret, instead")
+    ] = None,
+    deployment: Annotated[str, typer.Option(help="the Prefect deployment that is run")] = "single-sku/now",
+) -> None:
+    """The receiver of bucket notifications: one run of a SKU when its photos changed and have settled."""
+    from productshot.events import place_of
+    from productshot.listen import SECRET_NAME, KnownSkus, Receiver, check_secret, serve
+    from productshot.store import open_store
+
+    secret = os.environ.get(SECRET_NAME)
+    if secret is not None or queue is None:
+        secret = check_secret(secret)
+    known, opened = KnownSkus(catalog), open_store(store, probe=False)
+    place_of(opened.location, known.catalog.photos)  # a folder is refused before anything heavy is loaded
+    from flows.trigger import open_trigger
+    from productshot.s3 import open_queue
+
+    receiver = Receiver(known, opened, open_trigger(deployment))
+    logging.getLogger("productshot").setLevel(logging.INFO)
+    serve(receiver, secret, host, port, open_queue(queue) if queue else None)
 
 
 # -- shared --------------------------------------------------------------------------------------------------

@@ -126,6 +126,10 @@ class FolderStore:
                 return
             _flush_folder(path.parent)
 
+    def delete_all(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.delete(key)
+
     def url(self, key: str, expires_s: int) -> str:
         """The file's own address; it never expires."""
         return self._path(key).as_uri()
@@ -260,7 +264,7 @@ class FolderStore:
 def _listed(key: str, found: os.stat_result) -> Listed:
     """The etag holds the inode too: two writes within one tick of the file system's clock differ in it."""
     etag = f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
-    return Listed(key=key, etag=etag, size=found.st_size)
+    return Listed(key=key, etag=etag, size=found.st_size, modified=found.st_mtime)
 
 
 def _flush_folder(folder: Path) -> None:

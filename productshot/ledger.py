@@ -233,8 +233,14 @@ class Ledger:
     # -- state -----------------------------------------------------------------------------------------------
 
     def load_state(self, skus: Iterable[str]) -> None:
-        """Read the shards of these SKUs; a damaged one is rebuilt from the markers, and the log says so."""
-        for shard in sorted({shard_of(sku) for sku in skus}):
+        """Read the shards of these SKUs; a damaged one is rebuilt from the markers, and the log says so.
+
+        What `gc` deleted is not believed, whatever a shard says of it: a night that began before may have written
+        the shard after.
+        """
+        shards = sorted({shard_of(sku) for sku in skus})
+        gone = self._deleted(shards)
+        for shard in shards:
             name = f"state/{shard}.jsonl.zst"
             try:
                 data = self.store.get(name)
@@ -242,11 +248,62 @@ class Ledger:
                 continue
             try:
                 lines = zstandard.ZstdDecompressor().decompress(data, max_output_size=1 << 30).splitlines()
-                self.recall([json.loads(line) for line in lines])
+                entries = [json.loads(line) for line in lines]
+                self.recall(entry for entry in entries if entry["key"] not in gone)
             except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
                 log.warning("state shard %s is damaged (%s); its markers are read again", name, error)
                 continue
             self._loaded[shard] = data
+
+    def _deleted(self, shards: Sequence[str]) -> set[str]:
+        """Names of markers that `gc` deleted from these shards of late: one listing, mostly empty."""
+        found: set[str] = set()
+        for listed in self.store.list("state/gone/"):
+            if listed.key.split("/")[2] not in shards:
+                continue
+            try:
+                found.update(json.loads(self.store.get(listed.key)))
+            except StorageMissing:  # of long ago, and taken away in this moment
+                continue
+            except ValueError as error:
+                limit, remedy = "it lists deleted markers", "delete it and its shard; markers are read again"
+                raise InputRefused(listed.key, "is damaged", limit, remedy) from error
+        return found
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop markers and photos by name; `save_state` then writes shards without them."""
+        for name in names:
+            self._markers.pop(name, None)
+            self._photos.pop(name, None)
+
+    def markers_by_sku(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """SKU -> name -> marker of all that is at hand."""
+        found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        for name, marker in self._markers.items():
+            found[self._sku_of[name]][name] = marker
+        return found
+
+    def photos_by_sku(self) -> dict[str, list[str]]:
+        """SKU -> keys of the photos whose digests are at hand."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for key in self._photos:
+            found[self._sku_of[key]].append(key)
+        return found
+
+    def read_markers(self, sku: str, names: Iterable[str]) -> None:
+        """Have these markers of a SKU at hand, from the store where no shard brought them.
+
+        InputRefused: an object under such a name is no marker.
+        """
+        for name in names:
+            if name in self._markers:
+                continue
+            try:
+                marker = json.loads(self.store.get(name))
+                _ = marker["parents"], marker["recipe"], marker["format"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputRefused(name, "is no marker", "", "delete it to have it made again") from error
+            self._remember(name, sku, marker)
 
     def recall(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Know what a shard, or another run, tells."""
@@ -279,7 +336,8 @@ class Ledger:
             return
         for key in (*self._photos, *self._markers):
             lines[shard_of(self._sku_of[key])].append(canonical_json(self._entry(key)))
-        for shard, texts in lines.items():
+        for shard in {*lines, *self._loaded}:
+            texts = lines[shard]
             data = zstandard.ZstdCompressor(level=6).compress(b"\n".join(sorted(texts)))
             if self._loaded.get(shard) != data:
                 self.store.put(f"state/{shard}.jsonl.zst", data, "application/zstd")

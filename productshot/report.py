@@ -77,6 +77,7 @@ def night_report(night: Night, night_id: str, began: datetime, ended: datetime) 
     return {
         "night": night_id,
         "catalog": night.catalog.catalog,
+        "whole": night.whole,  # False: some SKUs only
         "version": __version__,
         "began": began.isoformat(timespec="seconds"),
         "seconds": round((ended - began).total_seconds(), 1),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ from productshot.store import Listed, check_folder_prefix, check_key, check_pref
 
 MULTIPART_ABOVE_BYTES = 16 * 1024 * 1024
 FULL_KEY_LIMIT_BYTES = 1024
+DELETED_AT_ONCE = 1_000
+"""Keys that one DeleteObjects request takes."""
 EXPIRES_LIMIT_S = 7 * 24 * 3600
 
 SETTINGS = Config(
@@ -59,6 +61,14 @@ SETTINGS = Config(
 )
 _MULTIPART = TransferConfig(
     multipart_threshold=MULTIPART_ABOVE_BYTES, multipart_chunksize=MULTIPART_ABOVE_BYTES, max_concurrency=4
+)
+
+QUEUE_BATCH = 10
+"""Messages of one SQS request, the most it allows."""
+POLL_SECONDS = 20
+"""How long SQS keeps a request open while no message is there, the most it allows."""
+QUEUE_SETTINGS = Config(
+    connect_timeout=5, read_timeout=50, retries={"mode": "standard", "total_max_attempts": 5}
 )
 
 _CONFLICT_TRIES = 8
@@ -96,6 +106,75 @@ def open_bucket(bucket: str, prefix: str = "", probe: bool = True) -> S3Store:
     else:
         store.find_bucket()
     return store
+
+
+def open_queue(url: str) -> SqsQueue:
+    """The queue at an SQS address, asked whether it is there.
+
+    ConfigInvalid: the address or the AWS_... settings cannot be used. StorageMissing: there is no such queue.
+    """
+    if not url.startswith(("https://", "http://")):
+        raise ConfigInvalid(
+            f"queue {shown(url)}", "is no address", "SQS names a queue by its URL", "copy that"
+        )
+    try:
+        client = boto3.Session().client("sqs", config=QUEUE_SETTINGS)
+    except (BotoCoreError, ValueError) as cause:
+        limit, remedy = type(cause).__name__, "correct the AWS_... settings"
+        raise ConfigInvalid(f"queue {shown(url)}", "cannot be opened", limit, remedy) from cause
+    queue = SqsQueue(client, url)
+    queue.find()
+    return queue
+
+
+class SqsQueue:
+    """An SQS queue; `client` is a boto3 SQS client."""
+
+    def __init__(self, client: Any, url: str) -> None:
+        self._client, self._url = client, url
+
+    def find(self) -> None:
+        """StorageMissing when there is no such queue."""
+        with self._translated("look at"):
+            self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+
+    def receive(self) -> list[tuple[str, str]]:
+        """(body, receipt) of at most ten messages; waits up to `POLL_SECONDS` for the first."""
+        with self._translated("read"):
+            answer = self._client.receive_message(
+                QueueUrl=self._url, MaxNumberOfMessages=QUEUE_BATCH, WaitTimeSeconds=POLL_SECONDS
+            )
+        return [(one["Body"], one["ReceiptHandle"]) for one in answer.get("Messages", [])]
+
+    def delete(self, receipts: list[str]) -> None:
+        """Delete these messages, at most ten; one that stays for now comes again, which is harmless."""
+        if not receipts:
+            return
+        entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(receipts)]
+        with self._translated("delete from"):
+            self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
+
+    @contextmanager
+    def _translated(self, action: str) -> Iterator[None]:
+        """Turn what boto3 raises into our errors; of an answer only its code is told."""
+        item, told = f"queue {shown(self._url)}", f"could not {action} it"
+        try:
+            yield
+        except ClientError as cause:
+            code, status = cause.response["Error"].get("Code", ""), _status(cause)
+            said = f"the server answered {status} {code}"
+            if "NonExistentQueue" in code or "QueueDoesNotExist" in code:
+                raise StorageMissing(item, "does not exist", said, "make it, or correct --queue") from cause
+            if status >= 500 or status == 429 or code in _NOT_NOW:
+                raise StorageUnavailable(item, told, said, "run it again") from cause
+            remedy = _REMEDIES.get(code, "give this user the permission")
+            raise StorageRefused(item, told, said, remedy) from cause
+        except _NO_ANSWER as cause:
+            limit = f"no answer ({type(cause).__name__})"
+            raise StorageUnavailable(item, told, limit, "run it again") from cause
+        except BotoCoreError as cause:
+            remedy = "correct the AWS_... settings"
+            raise StorageRefused(item, told, type(cause).__name__, remedy) from cause
 
 
 class S3Store:
@@ -144,7 +223,7 @@ class S3Store:
                 if _status(cause) == 404:
                     return None
                 raise
-        return Listed(key=key, etag=found["ETag"].strip('"'), size=found["ContentLength"])
+        return _listed(key, found, found["ContentLength"])
 
     def list(self, prefix: str) -> Iterator[Listed]:
         check_prefix(prefix)
@@ -157,6 +236,16 @@ class S3Store:
     def delete(self, key: str) -> None:
         with self._translated("delete", key):
             self._client.delete_object(**self._address(key))
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        addresses = [self._address(key) for key in keys]
+        for first in range(0, len(addresses), DELETED_AT_ONCE):
+            batch = [{"Key": address["Key"]} for address in addresses[first : first + DELETED_AT_ONCE]]
+            with self._translated("delete", keys[first]):
+                asked = {"Objects": batch, "Quiet": True}
+                answer = self._client.delete_objects(Bucket=self._bucket, Delete=asked)
+            for failed in answer.get("Errors", [])[:1]:
+                raise self._not_deleted(failed)
 
     def url(self, key: str, expires_s: int) -> str:
         """See Store; signed with this process's credentials, for at most seven days (ConfigInvalid)."""
@@ -215,7 +304,7 @@ class S3Store:
                 key = found["Key"].removeprefix(self._prefix)
                 # A key that ends with "/" is a console's marker of a folder.
                 if not key.endswith("/") and not is_reserved(key):
-                    yield Listed(key=key, etag=found["ETag"].strip('"'), size=found["Size"])
+                    yield _listed(key, found, found["Size"])
 
     def _sub_folders(self, prefix: str) -> Iterator[str]:
         for page in self._pages("list the folders of", prefix, Delimiter="/"):
@@ -276,6 +365,15 @@ class S3Store:
                 limit, remedy = type(cause).__name__, "correct the AWS_... settings"
             raise StorageRefused(f"store {self.location}", told, limit, remedy) from cause
 
+    def _not_deleted(self, failed: dict[str, str]) -> ProductshotError:
+        """Our error for a key that a batch could not delete; the answer as a whole was 200."""
+        key, code = failed.get("Key", "").removeprefix(self._prefix), failed.get("Code", "")
+        item, told = f"store {self.location}", f"could not delete {shown(key)}"
+        said = f"{self._host()} answered {code}"
+        if code in _REMEDIES:
+            return StorageRefused(item, told, said, _REMEDIES[code])
+        return StorageUnavailable(item, told, said, "run it again")
+
     def _refusal(self, cause: ClientError, action: str, key: str) -> ProductshotError:
         """Our error for an answer; only its code is told, its text could hold more than we may show."""
         status, code = _status(cause), cause.response["Error"].get("Code", "")
@@ -298,6 +396,11 @@ class S3Store:
             return StorageRefused(item, told, f"{said}: it cannot do that", "use another server")
         default = "give this user the permission" if status == 403 else "look at the server's log"
         return StorageRefused(item, told, said, _REMEDIES.get(code, default))
+
+
+def _listed(key: str, found: dict[str, Any], size: int) -> Listed:
+    """What an answer's ETag and LastModified tell of an object."""
+    return Listed(key, found["ETag"].strip('"'), size, found["LastModified"].timestamp())
 
 
 def _status(error: ClientError) -> int:

@@ -12,10 +12,11 @@ Keys are relative posix paths. The top-level folders `.tmp` and `.probe` belong 
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -33,11 +34,16 @@ _BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One object as a listing tells it; a changed object has another etag."""
+    """One object as a listing tells it; a changed object has another etag.
+
+    `modified`: seconds since 1970 by the store's clock, of whole seconds on S3; also the same bytes written again are
+    newer. Who does not know it says "just now" for ever, so that nothing of unknown age counts as old.
+    """
 
     key: str
     etag: str
     size: int
+    modified: float = field(default=math.inf, compare=False)
 
 
 class Store(Protocol):
@@ -77,6 +83,12 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove `key`; nothing happens when it does not exist."""
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Remove these keys, on S3 a thousand a request, in no order; those that do not exist are passed over.
+
+        An error may come after some of them are gone; the same call again goes on.
+        """
 
     def url(self, key: str, expires_s: int) -> str:
         """An address a browser can open, on S3 for `expires_s` seconds; `key` need not exist."""

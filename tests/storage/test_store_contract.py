@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -112,6 +113,28 @@ def test_delete(store: Store) -> None:
     store.delete("a/b")
     assert list(store.list("")) == []
     assert store.create("a/b", b"2", JSON)
+
+
+def test_delete_all(store: Store) -> None:
+    """Many keys go in one call, also those that are not there; the others stay."""
+    keys = [f"a/{number} +ü%" for number in range(40)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda key: store.put(key, b"x", JSON), [*keys, "b"]))
+    store.delete_all([*keys, "no/such"])
+    assert [found.key for found in store.list("")] == ["b"]
+    store.delete_all([])
+
+
+def test_writing_the_same_bytes_again_makes_them_newer(store: Store) -> None:
+    """gc relies on it; head and listing tell the same time, to the second."""
+    store.put("a", b"same", JSON)
+    (before,) = store.list("")
+    time.sleep(1.1)  # S3 tells whole seconds
+    store.put("a", b"same", JSON)
+    (after,) = store.list("")
+    head = store.head("a")
+    assert head is not None and int(head.modified) == int(after.modified)
+    assert before.modified < after.modified <= time.time() + 2
 
 
 def test_head_tells_what_list_tells(store: Store) -> None:

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import pytest
 from s3_servers import JSON, Answer, Server, reply, settings, store_at
@@ -21,6 +22,7 @@ from productshot.errors import (
     StorageRefused,
     StorageUnavailable,
 )
+from productshot.s3 import S3Store
 from productshot.store import open_store
 
 DIE_IN_MID_UPLOAD = """
@@ -240,3 +242,42 @@ def test_a_tampered_address_is_refused(rgw: Server, enter: Callable[[dict[str, s
     store.put("b", b"2", JSON)
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(store.url("a", 60).replace("/signed/a", "/signed/b"))
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "told"),
+    [
+        ("AccessDenied", StorageRefused, "answered AccessDenied; give this user the permission"),
+        ("InternalError", StorageUnavailable, "answered InternalError; run it again"),
+    ],
+)
+def test_a_batch_that_deletes_some_is_no_success(
+    fake: Callable[[Answer], str], code: str, error: type[Exception], told: str
+) -> None:
+    """The answer is 200, and inside it says which key stayed: that is an error, by the key's own name."""
+    body = (
+        "<DeleteResult><Error><Key>here/work/a</Key>"
+        f"<Code>{code}</Code><Message>secret words</Message></Error></DeleteResult>"
+    )
+    store = store_at(fake(lambda handler, _: reply(handler, 200, body=body.encode())))
+    with pytest.raises(error, match=rf"could not delete work/a; 127.0.0.1:\d+ {told}") as refusal:
+        store.delete_all(["work/a", "work/b"])
+    assert "secret" not in str(refusal.value)
+
+
+class Batches:
+    """A client that remembers how many keys each request deleted."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def delete_objects(self, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:
+        self.sizes.append(len(Delete["Objects"]))
+        return {}
+
+
+def test_a_request_deletes_a_thousand_keys_at_most() -> None:
+    """S3 refuses more."""
+    client = Batches()
+    S3Store(client, "shop", "here/").delete_all([f"a/{number}" for number in range(2_500)])
+    assert client.sizes == [1_000, 1_000, 500]

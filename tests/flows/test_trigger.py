@@ -1,0 +1,64 @@
+"""The receiver's call of Prefect, against a server of its own."""
+
+from __future__ import annotations
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.single_sku import single_sku
+from flows.trigger import open_trigger
+from productshot.errors import ConfigInvalid, StorageUnavailable
+
+
+@pytest.fixture
+def deployment() -> object:
+    """The id of a deployment single-sku/now that nobody serves."""
+    made = single_sku.to_deployment("now", parameters={"catalog": "catalog.yaml", "store": "s3://shop"})
+    return made.apply()
+
+
+def runs_of(deployment: object) -> list[dict[str, object]]:
+    """The parameters of all runs of a deployment."""
+    with get_client(sync_client=True) as client:
+        asked = {"deployments": {"id": {"any_": [str(deployment)]}}}
+        return [run["parameters"] for run in client.request("POST", "/flow_runs/filter", json=asked).json()]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_one_key_is_one_run(deployment: object) -> None:
+    """Asked twice with one key: one run, with the deployment's parameters and the SKU; another key is another."""
+    start = open_trigger("single-sku/now")
+    start("mug-1", "photos-mug-1-1-aa")
+    start("mug-1", "photos-mug-1-1-aa")
+    assert runs_of(deployment) == [{"catalog": "catalog.yaml", "store": "s3://shop", "sku": "mug-1"}]
+    start("mug-1", "photos-mug-1-2-bb")
+    assert len(runs_of(deployment)) == 2
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_deployment_that_is_not_there() -> None:
+    """One line with the remedy."""
+    with pytest.raises(ConfigInvalid, match="deployment single-sku/none does not exist; .*`prefect deploy`"):
+        open_trigger("single-sku/none")
+
+
+def test_no_server_is_named() -> None:
+    """Prefect would start a throw-away server of its own: refused."""
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        pytest.raises(ConfigInvalid, match="PREFECT_API_URL is not set"),
+    ):
+        open_trigger("single-sku/now")
+
+
+def test_a_server_that_is_down() -> None:
+    """Retryable, and the address with its password is not told."""
+    with (
+        temporary_settings({PREFECT_API_URL: "http://user:hidden@127.0.0.1:9/api"}),
+        pytest.raises(
+            StorageUnavailable, match=r"^Prefect server does not answer; \w+; run it again"
+        ) as down,
+    ):
+        open_trigger("single-sku/now")
+    assert "hidden" not in str(down.value)
