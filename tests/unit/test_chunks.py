@@ -89,7 +89,7 @@ def test_next_night_finds_everything(root: Path) -> None:
     finish(*begun(root))
     before = tree_of(root, *OUTPUTS)
     report = run_night(a_catalog(root), FolderStore(root), silent).report
-    assert [stage["made"] for stage in report["stages"]] == [0] * 6
+    assert {stage["made"] for stage in report["stages"]} == {0}
     assert tree_of(root, *OUTPUTS) == before
 
 
