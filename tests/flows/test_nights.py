@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -147,20 +147,31 @@ def told(shop: Shop, store: Store) -> ChunkedNight:
     return begin_night(load(shop.catalog), store, f"{began:%Y%m%dT%H%M%SZ}-{id(store) % 65536:04x}", began)
 
 
-def run_in_state(shop: Shop, told: ChunkedNight, item: Due, state: str) -> Run:
-    """A chunk's run that stands in a state, without a process."""
-    wanted = chunk_run(shop.store, told.night, item)
-    deployment = ask(f"/deployments/name/{wanted.deployment}")
-    body = {"idempotency_key": wanted.key, "parameters": wanted.parameters, "state": {"type": state}}
-    ask(f"/deployments/{deployment['id']}/create_flow_run", body)
-    return runs_by_key([wanted.key])[wanted.key]
+RunInState = Callable[[Due, str], Run]
+
+
+@pytest.fixture
+def run_in_state(shop: Shop, told: ChunkedNight) -> Iterator[RunInState]:
+    """Makes a chunk's run that stands in a state without a process, and ends it: it would hold its queue's place."""
+    made: list[str] = []
+
+    def make(item: Due, state: str) -> Run:
+        wanted = chunk_run(shop.store, told.night, item)
+        deployment = ask(f"/deployments/name/{wanted.deployment}")
+        body = {"idempotency_key": wanted.key, "parameters": wanted.parameters, "state": {"type": state}}
+        made.append(ask(f"/deployments/{deployment['id']}/create_flow_run", body)["id"])
+        return runs_by_key([wanted.key])[wanted.key]
+
+    yield make
+    for run in made:
+        ask(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("worker")
-def test_silent_run_is_swept(shop: Shop, store: Store, told: ChunkedNight) -> None:
+def test_silent_run_is_swept(shop: Shop, store: Store, told: ChunkedNight, run_in_state: RunInState) -> None:
     """A run that says Running though its worker is gone is queued again; what nobody started is started."""
-    run_in_state(shop, told, Due(1, "cutouts"), "RUNNING")
+    run_in_state(Due(1, "cutouts"), "RUNNING")
     asked, now = Sweep(store=shop.store, silent_s=120, delay_s=0), datetime.now(UTC)
     assert sweep_night(store, told, asked, now) == {"started": 2, "alive": 1}
     again = sweep_night(store, told, asked, now + timedelta(seconds=121))  # due for the worker then, too
@@ -169,9 +180,9 @@ def test_silent_run_is_swept(shop: Shop, store: Store, told: ChunkedNight) -> No
 
 
 @pytest.mark.usefixtures("worker")
-def test_heartbeat_is_a_sign_of_life(shop: Shop, told: ChunkedNight) -> None:
+def test_heartbeat_is_a_sign_of_life(run_in_state: RunInState) -> None:
     """A run is silent after `silent_s` without a heartbeat, and alive with one."""
-    run = run_in_state(shop, told, Due(0, "assets"), "RUNNING")
+    run = run_in_state(Due(0, "assets"), "RUNNING")
     later = datetime.now(UTC) + timedelta(minutes=10)
     assert is_silent(run, later, 240)
     assert not is_silent(run, datetime.now(UTC), 240)
@@ -194,10 +205,12 @@ def tell_event(event: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_cancelled_chunk_is_given_up(shop: Shop, store: Store, told: ChunkedNight) -> None:
+def test_cancelled_chunk_is_given_up(
+    shop: Shop, store: Store, told: ChunkedNight, run_in_state: RunInState
+) -> None:
     """What a person cancelled is not run again: the night ends without it, and the report says so."""
     for item in due(store, told):
-        run_in_state(shop, told, item, "CANCELLED")
+        run_in_state(item, "CANCELLED")
     assert sweep_night(store, told, Sweep(store=shop.store), datetime.now(UTC)) == {"lost": 3}
     said = given_up(store, told.night, 0)
     assert said is not None and said.told.startswith("its run ended Cancelled after 0 attempts")
@@ -209,9 +222,9 @@ def test_cancelled_chunk_is_given_up(shop: Shop, store: Store, told: ChunkedNigh
 
 
 @pytest.mark.usefixtures("worker")
-def test_crashes_are_bounded(shop: Shop, told: ChunkedNight) -> None:
+def test_crashes_are_bounded(shop: Shop, run_in_state: RunInState) -> None:
     """A run that has begun as often as it may is lost."""
-    run = run_in_state(shop, told, Due(0, "assets"), "CRASHED")
+    run = run_in_state(Due(0, "assets"), "CRASHED")
     asked, now = Sweep(store=shop.store, delay_s=3600), datetime.now(UTC)
     assert look_after({**run, "run_count": 3}, asked, now, attempts=3) == "lost"
     assert look_after({**run, "run_count": 2}, asked, now, attempts=3) == "queued again"

@@ -16,7 +16,6 @@ from started import RUN_S, START_S, Running, patiently
 pytestmark = pytest.mark.ui
 SCREENSHOTS = Path(__file__).parents[2] / "out" / "ui"
 PATIENCE_MS = 120_000
-LOADED = "images => images.filter(image => image.complete && image.naturalWidth > 0).length"
 
 
 @pytest.fixture
@@ -30,12 +29,12 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def loaded_pictures(page: Page, selector: str, wanted: int) -> int:
     """How many of the selector's pictures the browser has really decoded; waits for `wanted`."""
-    page.wait_for_function(
-        "([selector, wanted]) => [...document.querySelectorAll(selector)]"
-        ".filter(image => image.complete && image.naturalWidth > 0).length >= wanted",
+    counted = page.wait_for_function(
+        "([selector, wanted]) => { const count = ([...document.querySelectorAll(selector)]"
+        ".filter(image => image.complete && image.naturalWidth > 0)).length; return count >= wanted && count; }",
         arg=[selector, wanted],
-    )
-    count: int = page.locator(selector).evaluate_all(LOADED)
+    )  # counted where it is waited for: the page may draw itself anew right after
+    count: int = counted.json_value()
     return count
 
 
