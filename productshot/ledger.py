@@ -275,6 +275,7 @@ class Ledger:
         for name in names:
             self._markers.pop(name, None)
             self._photos.pop(name, None)
+            self._learned.discard(name)
 
     def markers_by_sku(self) -> dict[str, dict[str, dict[str, Any]]]:
         """SKU -> name -> marker of all that is at hand."""
