@@ -31,7 +31,7 @@ from productshot.ledger import Ledger
 from productshot.night import LANES_WITH_ADAPTER, Night, SkuNight
 from productshot.plan import gpu_seconds
 from productshot.progress import ReportProgress, silent
-from productshot.records import Adapter, Asset, Cutout, Photo, Record, Refusal
+from productshot.records import Adapter, Asset, Cutout, Photo, Record, Refusal, Twins
 from productshot.report import Written, write_report
 from productshot.review import last_report
 from productshot.run import check_plan
@@ -78,6 +78,7 @@ class KnownSku(Record):
     sku: str
     photos: tuple[Photo, ...]
     cutouts: tuple[Cutout, ...]
+    twins: Twins | None
     adapter: Adapter | None
     judged: tuple[Judged, ...]
     assets: tuple[Asset, ...]
@@ -401,7 +402,7 @@ def _failed(one: SkuNight, stage: str) -> bool:
 
 def _stages(stage: str) -> tuple[str, ...]:
     """The stages as refusals name them."""
-    return {"cutouts": ("photos", "cutouts"), "renders": ("renders", "gates")}.get(stage, (stage,))
+    return {"cutouts": ("photos", "cutouts", "twins"), "renders": ("renders", "gates")}.get(stage, (stage,))
 
 
 # -- what is left for the next run ---------------------------------------------------------------------------
@@ -418,9 +419,9 @@ def restore(night: Night, known: Iterable[KnownSku]) -> None:
     for told in known:
         one = night.skus[told.sku]
         for name in KnownSku.model_fields:
-            if name not in ("sku", "adapter"):
+            if name not in ("sku", "twins", "adapter"):
                 setattr(one, name, list(getattr(told, name)))
-        one.adapter = told.adapter
+        one.twins, one.adapter = told.twins, told.adapter
 
 
 def _leave(store: Store, night_id: str, item: Due, night: Night, left: Sequence[str]) -> StageDone:

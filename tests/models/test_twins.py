@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from PIL import Image
 
 from catalog_schemas.recipes import POCKET_COSINES
 from productshot.catalog import load_catalog
+from productshot.chunks import begin_night, due, run_stage
 from productshot.folder import FolderStore
 from productshot.pixels import Pixels
 from productshot.pocket.instances import views_of
@@ -77,3 +80,16 @@ def test_another_photo_serves_the_slot(tmp_path: Path) -> None:
     put_views(tmp_path / "lost", (0,))
     night(tmp_path / "lost")
     assert not served(tmp_path / "lost").endswith("0.jpg")
+
+
+def test_a_night_in_chunks_knows_of_twins_too(tmp_path: Path) -> None:
+    """The run that makes assets is told what the run that cut out found."""
+    store = tmp_path / "store"
+    put_views(store, (0,))
+    catalog = load_catalog(write_catalog(tmp_path / "catalog.yaml", skus=[{"sku": "mug-1", "noun": "mug"}]))
+    began = datetime(2026, 11, 26, 2, tzinfo=UTC)
+    told = begin_night(catalog, FolderStore(store), "20261126T020000Z-ab12", began)
+    while items := due(FolderStore(store), told):
+        for item in items:
+            run_stage(FolderStore(store), told, item, nullcontext)
+    assert not served(store).endswith("0.jpg")
