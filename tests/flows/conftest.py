@@ -63,7 +63,11 @@ def worker(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> It
             yield psutil.Process(process.pid)
         finally:
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait(120)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:  # it waits for runs that a test left behind
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(30)
             print(log.read_text())
 
 

@@ -13,8 +13,8 @@ from productshot.errors import ConfigInvalid, StorageUnavailable
 
 @pytest.fixture
 def deployment() -> object:
-    """The id of a deployment single-sku/now that nobody serves."""
-    made = single_sku.to_deployment("now", parameters={"catalog": "catalog.yaml", "store": "s3://shop"})
+    """The id of a deployment single-sku/told that nobody serves."""
+    made = single_sku.to_deployment("told", parameters={"catalog": "catalog.yaml", "store": "s3://shop"})
     return made.apply()
 
 
@@ -28,7 +28,7 @@ def runs_of(deployment: object) -> list[dict[str, object]]:
 @pytest.mark.usefixtures("prefect_server")
 def test_one_key_is_one_run(deployment: object) -> None:
     """Asked twice with one key: one run, with the deployment's parameters and the SKU; another key is another."""
-    start = open_trigger("single-sku/now")
+    start = open_trigger("single-sku/told")
     start("mug-1", "photos-mug-1-1-aa")
     start("mug-1", "photos-mug-1-1-aa")
     assert runs_of(deployment) == [{"catalog": "catalog.yaml", "store": "s3://shop", "sku": "mug-1"}]
