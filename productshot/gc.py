@@ -134,7 +134,7 @@ class Finder(Ledger):
             sku=task.sku, stage=task.stage, item=task.key, value="is not made yet"
         )
 
-    def save_state(self, gone: Sequence[str] = ()) -> None:
+    def save_state(self) -> None:
         """Nothing: a walk writes nothing."""
 
     def write_shards(self) -> None:

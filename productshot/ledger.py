@@ -328,13 +328,11 @@ class Ledger:
         etag, size, digest = self._photos[name]
         return {**known, "digest": digest, "etag": etag, "size": size}
 
-    def save_state(self, gone: Sequence[str] = ()) -> None:
-        """Write the shards that changed; the same knowledge gives the same bytes. `gone`: photo keys to forget."""
-        lines: dict[str, list[bytes]] = defaultdict(list)
-        for key in gone:
-            self._photos.pop(key, None)
+    def save_state(self) -> None:
+        """Write the shards that changed; the same knowledge gives the same bytes."""
         if not self._writes_shards:
             return
+        lines: dict[str, list[bytes]] = defaultdict(list)
         for key in (*self._photos, *self._markers):
             lines[shard_of(self._sku_of[key])].append(canonical_json(self._entry(key)))
         for shard in {*lines, *self._loaded}:
