@@ -8,19 +8,21 @@ ends in the same bytes as what was never stopped.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
+from torch.optim import Optimizer
 
+from productshot.adapters.files import HEADER_ENTRY, header_of
 from productshot.errors import ModelDamaged
 
 if TYPE_CHECKING:
     from productshot.adapters.fleet import Fleet, Seat
 
-HEADER_ENTRY = "productshot"
 ROW, KEPT, BEST, OPTIMISER = "row", "kept", "best", "optimiser"
 
 
@@ -44,11 +46,9 @@ def checkpoint(fleet: Fleet, slot: int) -> bytes:
     if fleet.recipe.ema:
         tensors |= {f"{KEPT}/{name}": stacked[slot] for name, stacked in stack.kept.items()}
     tensors |= {f"{BEST}/{name}": weight for name, weight in seat.best.items()}
-    told = seat.optimiser.state_dict()
-    for number, state in told["state"].items():
-        tensors |= {f"{OPTIMISER}/{number}/{name}": value for name, value in state.items()}
-    header = {"losses": seat.losses, "looks": seat.looks, "groups": told["param_groups"],
-              "rate": seat.rate.state_dict()}  # fmt: skip
+    tensors |= {f"{OPTIMISER}/{name}": value for name, value in flat_state(seat.optimiser).items()}
+    header = {"losses": seat.losses, "looks": seat.looks, "rate": seat.rate.state_dict(),
+              "groups": seat.optimiser.state_dict()["param_groups"]}  # fmt: skip
     copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     return save(copies, {HEADER_ENTRY: json.dumps(header)})
 
@@ -74,13 +74,27 @@ def restore(fleet: Fleet, slot: int, data: bytes) -> None:
         stack.kept[name][slot] = value
     seat.best = groups[BEST]
     seat.losses, seat.looks = list(header["losses"]), [(step, value) for step, value in header["looks"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in groups[OPTIMISER].items():
-        number, _, field = name.partition("/")
-        state.setdefault(int(number), {})[field] = value
-    seat.optimiser.load_state_dict({"state": state, "param_groups": header["groups"]})
+    put_state(seat.optimiser, groups[OPTIMISER], header["groups"])
     seat.rate.load_state_dict(header["rate"])
     pass_over(seat)
+
+
+def flat_state(optimiser: Optimizer) -> dict[str, Tensor]:
+    """What an optimiser remembers of each parameter, as "<number>/<name>"."""
+    return {
+        f"{number}/{name}": value
+        for number, state in optimiser.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def put_state(optimiser: Optimizer, flat: Mapping[str, Tensor], groups: Sequence[dict[str, Any]]) -> None:
+    """Give an optimiser what `flat_state` told, and its groups of parameters as its own state has them."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in flat.items():
+        number, _, name = key.partition("/")
+        state.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
 def pass_over(seat: Seat) -> None:
@@ -91,9 +105,7 @@ def pass_over(seat: Seat) -> None:
 
 def _read(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
-        tensors = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return tensors, json.loads(header["__metadata__"][HEADER_ENTRY])
+        return load(data), header_of(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise _damaged(f"cannot be read ({error})") from error
 

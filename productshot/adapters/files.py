@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -103,8 +104,13 @@ def as_kohya(data: bytes) -> bytes:
 def about(data: bytes) -> dict[str, str]:
     """What the header says: base and recipe (digests), token, noun, method. ModelDamaged: it says nothing."""
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        told: dict[str, str] = json.loads(header["__metadata__"][HEADER_ENTRY])
+        told: dict[str, str] = header_of(data)
     except (ValueError, KeyError) as error:
         raise ModelDamaged("adapter file", "has no header of productshot", "", REMEDY) from error
     return told
+
+
+def header_of(data: bytes) -> Any:
+    """The JSON in our entry of a safetensors file's header. ValueError, KeyError: there is none."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return json.loads(header["__metadata__"][HEADER_ENTRY])

@@ -23,6 +23,8 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from productshot.adapters.checkpoints import flat_state, put_state
+
 Report = Callable[[dict[str, float]], None]
 
 
@@ -168,8 +170,7 @@ def save_checkpoint(folder: Path, task: Task, optimizer: torch.optim.Optimizer, 
     """Write modules, optimizer state and the step count as one safetensors file, replacing the last."""
     tensors = {f"module/{name}/{key}": value for name, module in task.modules().items()
                for key, value in module.state_dict().items()}  # fmt: skip
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
+    tensors |= {f"optimizer/{key}": value for key, value in flat_state(optimizer).items()}
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "checkpoint.partial"
@@ -186,12 +187,9 @@ def load_checkpoint(folder: Path, task: Task, optimizer: torch.optim.Optimizer) 
         module.load_state_dict(
             {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         )
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer/"):
-            _, index, field = key.split("/")
-            state.setdefault(int(index), {})[field] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    prefix = "optimizer/"
+    flat = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    put_state(optimizer, flat, optimizer.state_dict()["param_groups"])
     return int(json.loads((folder / "checkpoint.json").read_text())["step"])
 
 
