@@ -59,14 +59,14 @@ def draw_product(
     """
     prompt = product_prompt(scene, subject)
     canvas = Size(recipe.size_px, recipe.size_px)
-    placed, _ = place(subject.cutout, scene.placement, canvas)
+    placed, sketch = place(subject.cutout, scene.placement, canvas)
     kind: Control = "none" if scene.control == "none" else "edges"
     control = control_map(placed, kind)
     brief = Brief(prompt, scene.negative_prompt, seed, recipe)
     steering = conditions_of(knowing(base, subject), brief, control)
     worn = subject.adapter.lora if subject.adapter else None
     latents = yield Request(steering, canvas, recipe.steps, seed, adapter=worn)
-    master = Plate(decode_pixels(base, latents), Box(0, 0, canvas.width, canvas.height), None)
+    master = Plate(decode_pixels(base, latents), Box(0, 0, canvas.width, canvas.height), None, sketch)
     around = replace(
         brief, prompt=scene.scene_prompt or product_prompt(scene, replace(subject, adapter=None))
     )

@@ -16,7 +16,7 @@ from productshot.pixels import Pixels
 from productshot.render.base import Base
 from productshot.render.fill import extend
 from productshot.render.fleet import Painting
-from productshot.render.plate import Plate, shifted
+from productshot.render.plate import Plate, moved, shifted
 from productshot.render.sample import (
     Conditions,
     Known,
@@ -71,8 +71,8 @@ def outpaint(base: Base, plate: Plate, target: Size, brief: Brief, control: Pixe
     painted = decode_pixels(base, latents)
     share = _ramp(old, 2 * SEAM_CELLS * base.cell_px)[..., None]
     rgb = np.rint(canvas * share + painted * (1 - share)).astype(np.uint8)
-    product = None if plate.product is None else shifted(plate.product, at.left, at.top)
-    return Plate(rgb, shifted(plate.master, at.left, at.top), product)
+    product, sketch = (moved(box, at.left, at.top) for box in (plate.product, plate.sketch))
+    return Plate(rgb, shifted(plate.master, at.left, at.top), product, sketch)
 
 
 def kept_cells(base: Base, known: np.ndarray, shrink: int) -> Tensor:

@@ -14,12 +14,14 @@ class Plate:
     """A painted scene.
 
     rgb: (h, w, 3) uint8. master: the square first painting inside it. product: where the photographed
-    product stands (keep, may overhang), None when the model drew it (draw). Both boxes in px of this plate.
+    product stands (keep, may overhang), None when the model drew it (draw). sketch: where the control map had the
+    product that the model drew. All boxes in px of this plate.
     """
 
     rgb: Pixels
     master: Box
     product: Box | None
+    sketch: Box | None = None
 
     @property
     def size(self) -> Size:
@@ -29,6 +31,11 @@ class Plate:
 def shifted(box: Box, left: int, top: int) -> Box:
     """The box moved right and down by that many px."""
     return Box(box.left + left, box.top + top, box.right + left, box.bottom + top)
+
+
+def moved(box: Box | None, left: int, top: int) -> Box | None:
+    """The box moved right and down by that many px; of none there is none."""
+    return None if box is None else shifted(box, left, top)
 
 
 def repainted(plate: Plate, rgb: Pixels) -> Plate:

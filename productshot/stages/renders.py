@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from catalog_schemas import Channel, RenderRecipe, Scene, Sku
 from productshot.errors import InputRefused
-from productshot.geometry import Box
 from productshot.keys import seed_of
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
-from productshot.pixels import Pixels, from_png, png_bytes, size_of
+from productshot.pixels import from_png, png_bytes, size_of
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Adapter, Cutout, Refusal, Render
 from productshot.review import Said
@@ -124,10 +123,9 @@ def render_jobs(
         _painted(jobs, tasks, painted, recipe, ledger, models) if painted else (),
     )
     began, first = ledger.now(), len(ledger.seconds["renders"]) + len(plain)
-    for number, make in makes:
+    for done, (number, make) in enumerate(makes, len(jobs) - len(missing) + 1):
         outcomes[number] = ledger.make_now(tasks[number], make, began)
-        told = f"{jobs[number].sku.sku}/{jobs[number].scene.name}"
-        report(Progress("renders", len(jobs) - outcomes.count(None), len(jobs), told))
+        report(Progress("renders", done, len(jobs), f"{jobs[number].sku.sku}/{jobs[number].scene.name}"))
         began = ledger.now()
     ledger.share_seconds("renders", first)
     return [outcome for outcome in outcomes if isinstance(outcome, (Render, Refusal))]
@@ -181,12 +179,9 @@ def _written(job: RenderJob, task: Task, told: Plate | InputRefused, ledger: Led
     """The record of a painting whose plate is stored now; its InputRefused is raised."""
     if isinstance(told, InputRefused):
         raise told
-    made: dict[str, object] = {"size": size_of(told.rgb), "product": told.product, "master": told.master}
-    if job.lane == "draw":
-        cutout = from_png(ledger.data(job.sku.sku, "cutouts", job.cutout.digest, "png"))
-        made["sketch"] = _sketch(job, cutout, told.master)
-    made["digest"] = ledger.put_data(job.sku.sku, "renders", png_bytes(told.rgb), "png", "image/png")
-    return _record(job, task, made)
+    digest = ledger.put_data(job.sku.sku, "renders", png_bytes(told.rgb), "png", "image/png")
+    boxes = {"product": told.product, "sketch": told.sketch, "master": told.master}
+    return _record(job, task, {"digest": digest, "size": size_of(told.rgb), **boxes})
 
 
 def _record(job: RenderJob, task: Task, made: Mapping[str, object] | None = None) -> Render:
@@ -204,11 +199,3 @@ def _record(job: RenderJob, task: Task, made: Mapping[str, object] | None = None
             **(made or {"digest": "", "size": job.cutout.size, "product": None}),
         }
     )
-
-
-def _sketch(job: RenderJob, cutout: Pixels, master: Box) -> Box:
-    """Where the scene's placement puts the cutout, in px of the plate around the master."""
-    from productshot.render.control import place
-
-    _, box = place(cutout, job.scene.placement, master.size)
-    return Box(box.left + master.left, box.top + master.top, box.right + master.left, box.bottom + master.top)
