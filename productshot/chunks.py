@@ -28,7 +28,7 @@ from catalog_schemas import Catalog, NightSettings, Sku
 from productshot.errors import ConfigInvalid, InputRefused, StorageMissing
 from productshot.keys import shard_of
 from productshot.ledger import Ledger
-from productshot.night import LANES_WITH_ADAPTER, Night, SkuNight
+from productshot.night import LANES_WITH_ADAPTER, STAGES_OF, Night, SkuNight
 from productshot.plan import gpu_seconds
 from productshot.progress import ReportProgress, silent
 from productshot.records import Adapter, Asset, Cutout, Photo, Record, Refusal, Twins
@@ -402,7 +402,7 @@ def _failed(one: SkuNight, stage: str) -> bool:
 
 def _stages(stage: str) -> tuple[str, ...]:
     """The stages as refusals name them."""
-    return {"cutouts": ("photos", "cutouts", "twins"), "renders": ("renders", "gates")}.get(stage, (stage,))
+    return tuple(name for step in STEPS[stage] for name in STAGES_OF[step])
 
 
 # -- what is left for the next run ---------------------------------------------------------------------------
@@ -418,10 +418,9 @@ def restore(night: Night, known: Iterable[KnownSku]) -> None:
     """Give a night what another run knew of its SKUs."""
     for told in known:
         one = night.skus[told.sku]
-        for name in KnownSku.model_fields:
-            if name not in ("sku", "twins", "adapter"):
-                setattr(one, name, list(getattr(told, name)))
-        one.twins, one.adapter = told.twins, told.adapter
+        for name in KnownSku.model_fields.keys() - {"sku"}:
+            value = getattr(told, name)
+            setattr(one, name, list(value) if isinstance(value, tuple) else value)
 
 
 def _leave(store: Store, night_id: str, item: Due, night: Night, left: Sequence[str]) -> StageDone:
@@ -519,8 +518,8 @@ def _merge_chunk(night: Night, store: Store, told: ChunkedNight, chunk: int) -> 
             (night.ledger.written, done.written),
         ):
             counter.update(more)
-        for stage, seconds in done.seconds.items():
-            night.ledger.seconds[stage] += seconds
+        for name, seconds in done.seconds.items():
+            night.ledger.seconds[name] += seconds
     shards.save_state()
     if last is not None:
         restore(night, last.skus)

@@ -14,7 +14,7 @@ from productshot.pixels import Pixels, from_png
 from productshot.progress import silent
 from productshot.records import Render
 from productshot.report import jpeg_thumb, on_checker, photo_thumb, render_thumb
-from productshot.review import named
+from productshot.review import named, waiting
 from productshot.store import Store
 
 SHEET = 50
@@ -40,12 +40,6 @@ class Sheet(NamedTuple):
 
     shown: tuple[Shown, ...]
     refused: tuple[str, ...]
-
-
-def waiting(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The pictures of a report whose verdict is for a person, each with its SKU."""
-    pictures = [{**picture, "sku": sku["sku"]} for sku in report["skus"] for picture in sku["pictures"]]
-    return [picture for picture in pictures if picture["verdict"]["status"] == "person"]
 
 
 def sheets_of(report: dict[str, Any]) -> int:

@@ -40,6 +40,11 @@ KEPT_BY: dict[str, tuple[str, ...]] = {
     "assets": ("assets",),
 }
 """What each step files under a SKU, beside its refusals."""
+STAGES_OF = {name: (name,) for name in KEPT_BY} | {
+    "cutouts": ("cutouts", "twins"),
+    "renders": ("renders", "gates"),
+}
+"""The stages that each step takes, as refusals name them."""
 
 
 @dataclass
@@ -212,10 +217,10 @@ class Night:
     def _begin(self, step: str) -> None:
         """Forget what an interrupted run of this step filed, so that a retry does not count twice."""
         for one in self.skus.values():
+            fresh = SkuNight(one.sku, one.scenes)
             for name in KEPT_BY[step]:
-                setattr(one, name, None if name in ("adapter", "twins") else [])
-            stages = {"renders": ("renders", "gates"), "cutouts": ("cutouts", "twins")}.get(step, (step,))
-            one.refusals = [refusal for refusal in one.refusals if refusal.stage not in stages]
+                setattr(one, name, getattr(fresh, name))
+            one.refusals = [refusal for refusal in one.refusals if refusal.stage not in STAGES_OF[step]]
 
     # -- what a step needs -----------------------------------------------------------------------------------
 

@@ -169,9 +169,14 @@ def pending(store: Store) -> list[dict[str, Any]]:
         raise ConfigInvalid(
             f"store {store.location}", "has no night yet", "", "run `productshot night` first"
         )
-    waiting = [entry for entry in _pictures(report) if entry["verdict"]["status"] == "person"]
-    known = {sku: decisions_of(store, sku).last for sku in {entry["sku"] for entry in waiting}}
-    return [entry for entry in waiting if entry["render"] not in known[entry["sku"]]]
+    entries = waiting(report)
+    known = {sku: decisions_of(store, sku).last for sku in {entry["sku"] for entry in entries}}
+    return [entry for entry in entries if entry["render"] not in known[entry["sku"]]]
+
+
+def waiting(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The pictures of a report whose verdict is for a person, each with its SKU."""
+    return [entry for entry in _pictures(report) if entry["verdict"]["status"] == "person"]
 
 
 def _pictures(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -74,21 +74,24 @@ def measure_renders(
 
 
 def _measure(painted: Painted, ledger: Ledger, models: Models) -> Measures:
-    from productshot.cutout import coarse_alpha
-
     render = painted.render
     seen = compared(render, ledger, painted.scene)
     described = seen.bare if render.lane == "keep" else seen.picture
-    senses = Senses(
+    seen = replace(seen, described=described, prompt=painted.prompt)
+    measures = measure_render(render.key, render.lane, seen, senses_of(models))
+    rounded = {name: round(number, 4) for name, number in measures.numbers.items()}
+    return measures.model_copy(update={"numbers": rounded})
+
+
+def senses_of(models: Models) -> Senses:
+    """The models that look at pictures; each is opened when it is first needed."""
+    from productshot.cutout import coarse_alpha
+
+    return Senses(
         lambda rgb: coarse_alpha(rgb, models.cutout_session),
         lambda one, other: models.eyes.fidelity(one, other),
         lambda rgb, words: models.prompt_match(rgb, words),
     )
-    measures = measure_render(
-        render.key, render.lane, replace(seen, described=described, prompt=painted.prompt), senses
-    )
-    rounded = {name: round(number, 4) for name, number in measures.numbers.items()}
-    return measures.model_copy(update={"numbers": rounded})
 
 
 def compared(render: Render, ledger: Ledger, scene: Scene) -> Comparison:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from productshot.gates.comparison import solid
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
 from productshot.pixels import Pixels, from_png
@@ -21,8 +22,6 @@ from productshot.records import Cutout, Refusal, Twins
 if TYPE_CHECKING:
     from productshot.render.eyes import Eyes
 
-SOLID = 128
-"""Alpha from which a pixel is product; of a cutout without any, of clear glass perhaps, nothing is said."""
 FEWEST = 3
 """Of two cutouts that differ nobody can say which is wrong."""
 
@@ -59,9 +58,11 @@ def _compare(task: Task, ledger: Ledger, models: Models) -> Twins:
             digest: from_png(ledger.data(task.sku, "cutouts", digest, "png"))
             for digest in islice(digests, size)
         }
-        solid = {digest: rgba for digest, rgba in cutouts.items() if (rgba[..., 3] >= SOLID).any()}
-        if len(solid) >= FEWEST:
-            unlike |= unlikeness(solid, models.eyes)
+        seen = {
+            digest: rgba for digest, rgba in cutouts.items() if solid(rgba[..., 3]).any()
+        }  # not clear glass
+        if len(seen) >= FEWEST:
+            unlike |= unlikeness(seen, models.eyes)
     return Twins(sku=task.sku, unlike=unlike)
 
 
