@@ -11,11 +11,10 @@ fidelity (instances; the real photos of PRODUCTSHOT_PHOTOS too, where they are),
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from scipy.ndimage import binary_dilation, label
 from scipy.stats import spearmanr
 
 from benchmarks.judge import KINDS, Labelled, fit_judge, renders, right, verdicts, with_none
+from benchmarks.parts import run_parts, timed
 from catalog_schemas.recipes import CutoutRecipe, RenderRecipe
 from catalog_schemas.scene import Scene
 from productshot.cutout import coarse_alpha, cut_out, open_session
@@ -212,13 +212,6 @@ def measure_speed(release: Release) -> dict[str, object]:
     return {"seconds_a_picture": round(best / 8, 3)}
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that the work takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def measure_controlnet(release: Release, count: int = 24) -> dict[str, object]:
     """Correlation of drawn gradients with the edges asked for, at scale 1, at scale 0 and of the renders themselves."""
     base = release.pipeline()
@@ -289,14 +282,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/pocket"))
     asked = parser.parse_args()
     release = Release(asked.release, asked.out)
-    release.out.mkdir(parents=True, exist_ok=True)
-    kept = release.out / "figures.json"
-    figures = json.loads(kept.read_text()) if kept.is_file() else {}
-    for part in asked.only:
-        began = time.monotonic()
-        figures[part] = PARTS[part](release) | {"measured_in_s": round(time.monotonic() - began)}
-        kept.write_text(json.dumps(figures, indent=2) + "\n")
-        print(json.dumps({part: figures[part]}), flush=True)
+    parts = {name: partial(measure, release) for name, measure in PARTS.items()}
+    run_parts(parts, asked.only, release.out)
 
 
 if __name__ == "__main__":

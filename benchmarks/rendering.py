@@ -12,11 +12,10 @@ without the SKU's adapter: does the product's ground get better or worse).
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from torch import Tensor
 
 from benchmarks.judge import KINDS, fit_judge, renders, verdicts, with_none
 from benchmarks.learning import a_set, trained
+from benchmarks.parts import run_parts, timed
 from catalog_schemas import AdapterRecipe, Recipes, RenderRecipe, Scene, Shadow
 from productshot.gates import Comparison, Senses, measure_render
 from productshot.gates.ground import seam
@@ -41,7 +41,7 @@ from productshot.render.keep import paint_around
 from productshot.render.outpaint import Brief, outpaint
 from productshot.render.plate import Plate
 from productshot.render.sample import Conditions, Request, decode_pixels, encode_text, sample
-from productshot.stages.gates import compare
+from productshot.stages.gates import compare, senses_of
 
 UNSEEN_SEED = 95_000_000
 RANK, SLOTS = 8, 8
@@ -148,13 +148,6 @@ def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
     return round(statistics.median(a / b for a, b in zip(theirs, ours, strict=True)), 2)
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that the work takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def measure_batch(out: Path, rounds: int = 3, steps: int = 10) -> dict[str, object]:
     """Pictures a second at several sizes of a full batch, interleaved."""
     base, sizes = open_base(RenderRecipe()), (1, 2, 4, 8, 16)
@@ -252,15 +245,6 @@ def wearing_all(painting: Painting, adapter: Mapping[str, Tensor] | None) -> Pai
             return plate
 
 
-def senses_of(models: Models) -> Senses:
-    """The models that look, as the gates' stage has them."""
-    from productshot.cutout import coarse_alpha
-
-    return Senses(
-        lambda rgb: coarse_alpha(rgb, models.cutout_session), models.eyes.fidelity, models.prompt_match
-    )
-
-
 def measured(seen: Comparison, senses: Senses) -> dict[str, float]:
     """What the choice is made by."""
     numbers = measure_render("bench", "keep", seen, senses).numbers
@@ -284,14 +268,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
     parser.add_argument("--out", type=Path, default=Path("out/rendering"))
     asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
-    kept = asked.out / "figures.json"
-    figures = json.loads(kept.read_text()) if kept.is_file() else {}
-    for part in asked.only:
-        began = time.monotonic()
-        figures[part] = PARTS[part](asked.out) | {"measured_in_s": round(time.monotonic() - began)}
-        kept.write_text(json.dumps(figures, indent=2) + "\n")
-        print(json.dumps({part: figures[part]}), flush=True)
+    parts = {name: partial(measure, asked.out) for name, measure in PARTS.items()}
+    run_parts(parts, asked.only, asked.out)
 
 
 if __name__ == "__main__":
