@@ -1,6 +1,8 @@
 """What adapters know: base, textual inversion and LoRA compared on studio products that nobody trained on.
 
     python -m benchmarks.learning                 JSON on stdout; figures.json and a sheet in out/learning
+    python -m benchmarks.learning --photos DIR    real products: a folder of photos each, cut out by pocket-matte;
+                                                  nouns.csv (sku,noun) beside DIR
 
 Subject fidelity is the mean cosine of 16 drawn pictures (4 prompts, 4 seeds) with a photo that was held out, on
 what the cutout model keeps of each (Ruiz et al. 2023, section 4). `leak`: how far "a photo of a red <noun>" moves
@@ -12,27 +14,31 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 
-from catalog_schemas import AdapterRecipe, Recipes
+from catalog_schemas import AdapterRecipe, CutoutRecipe, Recipes
 from productshot.adapters import TrainingBase, TrainingSet, make_class_images
 from productshot.adapters.fleet import Fleet
 from productshot.adapters.pictures import draw_pictures
 from productshot.adapters.proof import draw_product
+from productshot.adapters.sets import TrainingPicture
 from productshot.adapters.text import encode_prompts
-from productshot.geometry import Size
+from productshot.cutout import cut_out
+from productshot.errors import InputRefused
+from productshot.geometry import Size, fit_inside
 from productshot.models import Models
-from productshot.pixels import Pixels, resize
+from productshot.pixels import Pixels, resize, size_of
 from productshot.pocket.instances import views_of
 from productshot.pocket.sheets import contact_sheet
 from productshot.pocket.studio import NOUNS
 from productshot.progress import silent
-from productshot.stages.adapters import subject_fidelity
+from productshot.stages.adapters import TRAINING_SIDE_PX, subject_fidelity
 
 SEED = 92_000_000
 PICTURES = 16
@@ -51,14 +57,44 @@ def recipes(steps: int) -> dict[str, AdapterRecipe]:
 
 
 def a_set(number: int, base: TrainingBase, recipe: AdapterRecipe) -> TrainingSet:
-    """Views of one studio product, the last of them held out."""
-    noun = NOUNS[number % len(NOUNS)]
+    """Views of one studio product."""
     views = [
         (np.ascontiguousarray(view[..., :3]), np.ascontiguousarray(view[..., 3]))
         for view in views_of(number, SEED)
     ]
+    return as_set(f"sku-{number}", NOUNS[number % len(NOUNS)], views, base, recipe)
+
+
+def as_set(
+    sku: str, noun: str, views: Sequence[TrainingPicture], base: TrainingBase, recipe: AdapterRecipe
+) -> TrainingSet:
+    """A set whose last view is held out."""
     images = tuple(make_class_images(base, noun, recipe))
-    return TrainingSet(f"sku-{number}", noun, tuple(views[:-1]), False, images, tuple(views[-1:]))
+    return TrainingSet(sku, noun, tuple(views[:-1]), False, images, tuple(views[-1:]))
+
+
+def real_sets(photos: Path, models: Models, recipe: AdapterRecipe) -> list[TrainingSet]:
+    """The products of a folder of folders, their photos cut out as a night does; refused photos are left out."""
+    nouns = dict(line.split(",") for line in (photos.parent / "nouns.csv").read_text().split()[1:])
+    sets = []
+    for folder in sorted(path for path in photos.iterdir() if path.is_dir()):
+        views = [view for path in sorted(folder.iterdir()) for view in cut(path, models)]
+        sets.append(as_set(folder.name, nouns[folder.name], views, models.training_base, recipe))
+    return sets
+
+
+def cut(path: Path, models: Models) -> Iterator[TrainingPicture]:
+    """The photo and its product's alpha; nothing where there is no product, or one that a person must see."""
+    recipe, size = CutoutRecipe(), Size(TRAINING_SIDE_PX, TRAINING_SIDE_PX)
+    with Image.open(path) as picture:
+        rgb = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    small = resize(np.ascontiguousarray(rgb), fit_inside(size_of(rgb), size))
+    try:
+        cutout = cut_out(small, models.cutout_session, recipe, str(path))
+    except InputRefused:
+        return
+    if cutout.confidence >= recipe.min_confidence:
+        yield small, np.ascontiguousarray(cutout.rgba[..., 3])
 
 
 def trained(base: TrainingBase, recipe: AdapterRecipe, sets: Sequence[TrainingSet], steps: int) -> Fleet:
@@ -98,13 +134,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="benchmarks.learning", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--products", type=int, default=8)
+    parser.add_argument("--products", type=int, default=8, help="studio products")
+    parser.add_argument("--photos", type=Path, help="real products instead: a folder of photos each")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("out/learning"))
     asked = parser.parse_args()
     models, methods = Models(Recipes()), recipes(asked.steps)
     judge, base = partial(subject_fidelity, models), models.training_base
-    sets = [a_set(number, base, methods["lora"]) for number in range(asked.products)]
+    sets = (
+        real_sets(asked.photos, models, methods["lora"])
+        if asked.photos
+        else [a_set(number, base, methods["lora"]) for number in range(asked.products)]
+    )
     start = trained(base, methods["lora"], sets, 0)
     drawn = {"base": named(start)}
     red, leak = unnamed(start), {}
@@ -126,16 +167,18 @@ def main() -> None:
     }
     asked.out.mkdir(parents=True, exist_ok=True)
     rows = [[own[k] for own in each for k in range(3)] for each in drawn.values()]
-    true = [views_of(number, SEED)[k, ..., :3] for number in range(asked.products) for k in (-1, 0, 1)]
+    true = [(item.held_out + item.pictures)[k % len(item.pictures)][0] for item in sets for k in range(3)]
     sheet = [np.asarray(picture) for row in ([_fitted(each) for each in true], *rows) for picture in row]
-    contact_sheet(sheet, columns=3 * asked.products, path=asked.out / "learning.png")
+    contact_sheet(sheet, columns=3 * len(sets), path=asked.out / "learning.png")
     (asked.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures))
 
 
 def _fitted(rgb: Pixels) -> Pixels:
-    """The picture at pocket's size."""
-    return resize(np.ascontiguousarray(rgb), Size(128, 128))
+    """The picture's middle square at pocket's size."""
+    side, (width, height) = min(rgb.shape[:2]), size_of(rgb)
+    left, top = (width - side) // 2, (height - side) // 2
+    return resize(np.ascontiguousarray(rgb[top : top + side, left : left + side]), Size(128, 128))
 
 
 if __name__ == "__main__":
