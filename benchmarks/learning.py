@@ -74,12 +74,13 @@ def as_set(
 
 
 def real_sets(photos: Path, models: Models, recipe: AdapterRecipe) -> list[TrainingSet]:
-    """The products of a folder of folders, their photos cut out as a night does; refused photos are left out."""
+    """The products of a folder of folders, their photos cut out as a night does; one photo teaches nothing here."""
     nouns = dict(line.split(",") for line in (photos.parent / "nouns.csv").read_text().split()[1:])
     sets = []
     for folder in sorted(path for path in photos.iterdir() if path.is_dir()):
         views = [view for path in sorted(folder.iterdir()) for view in cut(path, models)]
-        sets.append(as_set(folder.name, nouns[folder.name], views, models.training_base, recipe))
+        if len(views) > 1:
+            sets.append(as_set(folder.name, nouns[folder.name], views, models.training_base, recipe))
     return sets
 
 
