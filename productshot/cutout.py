@@ -92,6 +92,8 @@ class Evidence:
     """Share of the frame's border that is product."""
     whole: float
     """Share of the kept part that its largest patch holds: 1 when the product is one piece."""
+    agreement: float
+    """What is kept of the photo, over what is kept of its mirror image, as intersection over union."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,13 @@ class CutoutPixels:
 def confidence_of(evidence: Evidence) -> float:
     """How sure a cutout is, 0..1.
 
-    (decided^2 x dominance x contrast^(1/2))^(1/2) x (1 - touching, at most a half) x whole: a product in two pieces
-    is either a product and something beside it, or a product with a gap.
+    (decided^2 x dominance x contrast^(1/2))^(1/2) x (1 - touching, at most a half) x whole x agreement: a product in
+    two pieces is either a product and something beside it, or a product with a gap; a part that is seen in the
+    mirror only was nearly lost.
     """
     clear = evidence.decided**2 * evidence.dominance * evidence.contrast**0.5
-    return float(np.clip(clear**0.5 * (1 - min(evidence.touching, 0.5)) * evidence.whole, 0, 1))
+    alone = (1 - min(evidence.touching, 0.5)) * evidence.whole
+    return float(np.clip(clear**0.5 * alone * evidence.agreement, 0, 1))
 
 
 # ---- the model
@@ -215,7 +219,8 @@ def cut_out(photo: Pixels, session: Session, recipe: Recipe, item: str = "photo"
     InputRefused (naming `item`): nothing that looks like a product was found.
     """
     look = _shrunk(photo, min(LOOK_PX, recipe.solve_limit_px))
-    coarse = _looked_twice(look, session)
+    views = [_looked_twice(look, session), mirrored(_looked_twice(mirrored(look), session))]
+    coarse = (views[0] + views[1]) / 2
     kept = salient(coarse)
     share = float(kept.mean())
     if share < MIN_SHARE:
@@ -230,7 +235,7 @@ def cut_out(photo: Pixels, session: Session, recipe: Recipe, item: str = "photo"
     small = _shrunk(photo, _solve_side(photo, trimap, recipe.solve_limit_px))
     trimap = _stretched(trimap, small)
     alpha = enlarged(solved(small, trimap), trimap, small, photo)
-    return _finished(photo, alpha, evidence_of(look, coarse, kept))
+    return _finished(photo, alpha, evidence_of(look, coarse, kept, iou(*map(salient, views))))
 
 
 def bring_own(photo: Pixels, alpha: Pixels, item: str = "mask") -> CutoutPixels:
@@ -330,6 +335,17 @@ def _looked_twice(photo: Pixels, session: Session) -> Alpha:
     return both
 
 
+def mirrored(pixels: NDArray[Any]) -> NDArray[Any]:
+    """(h, w, ...) with left and right exchanged."""
+    return np.ascontiguousarray(pixels[:, ::-1])
+
+
+def iou(one: Mask, other: Mask) -> float:
+    """Intersection over union, 0..1; 1 for two empty masks."""
+    union = (one | other).sum()
+    return float((one & other).sum() / union) if union else 1.0
+
+
 def salient(coarse: Alpha) -> Mask:
     """The product in a coarse map: the largest patch above a half, and patches half as large or close beside it.
 
@@ -365,7 +381,7 @@ def trimap_of(coarse: Alpha, kept: Mask, band_px: int) -> Alpha:
     return trimap
 
 
-def evidence_of(photo: Pixels, coarse: Alpha, kept: Mask) -> Evidence:
+def evidence_of(photo: Pixels, coarse: Alpha, kept: Mask, agreement: float) -> Evidence:
     """The numbers behind the confidence, from the photo (h, w, 3), its coarse map and the kept part."""
     considered = coarse > 0.05
     mass = coarse[coarse > 0.5].sum()
@@ -376,6 +392,7 @@ def evidence_of(photo: Pixels, coarse: Alpha, kept: Mask) -> Evidence:
         contrast=outline_contrast(photo, kept),
         touching=float(border.mean()),
         whole=largest_share(kept),
+        agreement=agreement,
     )
 
 

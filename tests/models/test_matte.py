@@ -50,6 +50,18 @@ def test_products_of_the_studio_are_found(session) -> None:
     assert np.mean(scores) > 0.8, scores
 
 
+def test_a_photo_and_its_mirror_image_are_cut_alike(session) -> None:
+    """Both are looked at for either, so the order of left and right decides nothing."""
+    drawn = shop_photo(random_product(np.random.default_rng(901)), 901, 320, 400).picture
+    one, other = (
+        cut_out(np.ascontiguousarray(photo), session, Recipe()) for photo in (drawn, drawn[:, ::-1])
+    )
+    assert one.evidence is not None and other.evidence is not None
+    assert one.evidence.agreement == other.evidence.agreement < 1
+    assert iou_of(one.rgba[..., 3], other.rgba[:, ::-1, 3]) > 0.99
+    assert one.confidence == pytest.approx(other.confidence, abs=0.01)
+
+
 def test_a_plain_picture_has_no_product(session) -> None:
     """An even grey picture is refused: the map is not stretched until something appears."""
     with pytest.raises(InputRefused, match="shows no product that pocket-matte finds"):

@@ -139,9 +139,16 @@ def test_a_pair_is_kept_whole() -> None:
 
 
 def test_confidence_falls_with_each_kind_of_doubt() -> None:
-    """A wavering map, a rival, a weak outline, a cropped product and one in pieces each lower the confidence."""
-    weak = {"decided": 0.6, "dominance": 0.5, "contrast": 0.1, "touching": 0.3, "whole": 0.7}
-    sure = Evidence(decided=1, dominance=1, contrast=1, touching=0, whole=1)
+    """A wavering map, a rival, a weak outline, a cropped product, one in pieces, one that its mirror image denies."""
+    weak = {
+        "decided": 0.6,
+        "dominance": 0.5,
+        "contrast": 0.1,
+        "touching": 0.3,
+        "whole": 0.7,
+        "agreement": 0.7,
+    }
+    sure = Evidence(decided=1, dominance=1, contrast=1, touching=0, whole=1, agreement=1)
     doubts = [replace(sure, **{name: value}) for name, value in weak.items()]
     assert confidence_of(sure) == 1
     assert all(confidence_of(doubt) < 0.75 for doubt in doubts)
