@@ -78,13 +78,13 @@ def real_sets(photos: Path, models: Models, recipe: AdapterRecipe) -> list[Train
     nouns = dict(line.split(",") for line in (photos.parent / "nouns.csv").read_text().split()[1:])
     sets = []
     for folder in sorted(path for path in photos.iterdir() if path.is_dir()):
-        views = [view for path in sorted(folder.iterdir()) for view in cut(path, models)]
+        views = [view for path in sorted(folder.iterdir()) for view in cut_photo(path, models)]
         if len(views) > 1:
             sets.append(as_set(folder.name, nouns[folder.name], views, models.training_base, recipe))
     return sets
 
 
-def cut(path: Path, models: Models) -> Iterator[TrainingPicture]:
+def cut_photo(path: Path, models: Models) -> Iterator[TrainingPicture]:
     """The photo and its product's alpha; nothing where there is no product, or one that a person must see."""
     recipe, size = CutoutRecipe(), Size(TRAINING_SIDE_PX, TRAINING_SIDE_PX)
     with Image.open(path) as picture:
