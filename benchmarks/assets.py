@@ -130,7 +130,7 @@ def _resized(picture: Image.Image, slot: Slot) -> Image.Image:
 def _saved(picture: Image.Image, kind: str) -> bytes:
     how: dict[str, Any] = {"method": 4}
     if kind == "jpeg":
-        how = {"subsampling": 0, "optimize": True, "progressive": True}
+        how = {"subsampling": 0, "optimize": True}
     buffer = io.BytesIO()
     picture.save(buffer, kind.upper(), quality=AssetRecipe().quality, icc_profile=srgb_profile(), **how)
     return buffer.getvalue()
