@@ -241,3 +241,20 @@ def test_the_report_escapes_hostile_names(root: Path) -> None:
     html = (root / written.html_key).read_text()
     assert "<img src=x" not in html
     assert "&lt;img src=x" in html
+
+
+def test_etsy_shows_the_other_views(root: Path) -> None:
+    """A back view that the file name tells stands beside the main packshot; a SKU with one photo has main alone."""
+    put_photo(root, "mug-1", "back", colour=(20, 120, 60))
+    rules = [{"pattern": f"{view}*", "role": "product", "view": view} for view in ("front", "back")]
+    run(root, channels=["etsy"], photo_rules=rules)
+    filled = {
+        sku: {
+            name: len(keys)
+            for name, keys in json.loads((root / f"catalog/etsy/{sku}/slots.json").read_text())[
+                "slots"
+            ].items()
+        }
+        for sku in ("mug-1", "vase-2")
+    }
+    assert filled == {"mug-1": {"main": 1, "additional": 1}, "vase-2": {"main": 1, "additional": 0}}
