@@ -244,17 +244,23 @@ def test_the_report_escapes_hostile_names(root: Path) -> None:
 
 
 def test_etsy_shows_the_other_views(root: Path) -> None:
-    """A back view that the file name tells stands beside the main packshot; a SKU with one photo has main alone."""
+    """Planned and made: the back view beside the main packshot; a SKU with one photo has main alone."""
     put_photo(root, "mug-1", "back", colour=(20, 120, 60))
     rules = [{"pattern": f"{view}*", "role": "product", "view": view} for view in ("front", "back")]
-    run(root, channels=["etsy"], photo_rules=rules)
-    filled = {
-        sku: {
-            name: len(keys)
-            for name, keys in json.loads((root / f"catalog/etsy/{sku}/slots.json").read_text())[
-                "slots"
-            ].items()
-        }
-        for sku in ("mug-1", "vase-2")
+    settings: dict[str, Any] = {"channels": ["etsy"], "photo_rules": rules}
+    catalog = load_catalog(write_catalog(root.parent / "catalog.yaml", **settings))
+    with Night(catalog, FolderStore(root), silent) as night:
+        planned = plan_night(night, None).work
+    assert {work.sku: work.outputs for work in planned if work.stage == "renders"} == {
+        "mug-1": 2,
+        "vase-2": 1,
     }
-    assert filled == {"mug-1": {"main": 1, "additional": 1}, "vase-2": {"main": 1, "additional": 0}}
+
+    run(root, **settings)
+
+    def filled(sku: str) -> dict[str, int]:
+        shown = json.loads((root / f"catalog/etsy/{sku}/slots.json").read_text())["slots"]
+        return {name: len(keys) for name, keys in shown.items()}
+
+    assert filled("mug-1") == {"main": 1, "additional": 1}
+    assert filled("vase-2") == {"main": 1, "additional": 0}
