@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any
 
@@ -9,6 +10,16 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 """Names of scenes, channels and slots: lower-case letters, digits, dashes; they become parts of keys."""
+
+
+NEAR = 0.5
+"""From this share of common letters on (difflib's ratio) a valid word may be what was meant."""
+
+
+def did_you_mean(word: str, valid: Sequence[str]) -> str:
+    """The question "did you mean 'nearest'? ", a space behind it; empty where no valid word is near."""
+    near = get_close_matches(word, valid, n=1, cutoff=NEAR)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 class Written(BaseModel):
@@ -25,8 +36,7 @@ class Written(BaseModel):
         valid = list(cls.model_fields)
         for key in data:
             if key not in cls.model_fields:
-                near = get_close_matches(str(key), valid, n=1, cutoff=0.0)
                 raise ValueError(
-                    f"unknown key {str(key)!r}; did you mean {near[0]!r}? valid: {', '.join(valid)}"
+                    f"unknown key {str(key)!r}; {did_you_mean(str(key), valid)}valid: {', '.join(valid)}"
                 )
         return data

@@ -166,7 +166,10 @@ class Slot(Written):
     count: int = Field(1, ge=1, le=20, description="pictures at most")
     background: Literal["white", "any"] = "any"
     fill: float | None = Field(
-        None, gt=0, le=1, description="product's longer relative side, share of the frame"
+        None,
+        gt=0,
+        le=1,
+        description="product's longer relative side, share of the frame; scenes close in on it, packshots keep it",
     )
     min_fill: float | None = Field(None, gt=0, le=1, description="refused below it")
     format: AssetFormat = "jpeg"

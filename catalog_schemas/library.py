@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 
+from catalog_schemas.base import did_you_mean
 from catalog_schemas.channel import Channel
 from catalog_schemas.scene import Scene
 
@@ -24,18 +24,16 @@ def channel_names() -> tuple[str, ...]:
 
 
 def load_scene(name: str) -> Scene:
-    """The library's scene of that name; ValueError names the valid ones."""
+    """The library's scene of that name; ValueError names the nearest and all valid ones."""
     if name not in scene_names():
-        raise ValueError(f"scene {name!r} is not in the library; valid: {', '.join(scene_names())}")
+        meant, valid = did_you_mean(name, scene_names()), ", ".join(scene_names())
+        raise ValueError(f"scene {name!r} is not in the library; {meant}valid: {valid}")
     return Scene.model_validate(yaml.safe_load((_HERE / "scenes" / f"{name}.yaml").read_text("utf-8")))
 
 
 def load_channel(name: str) -> Channel:
     """The channel of that name; ValueError names the nearest and all valid ones."""
     if name not in channel_names():
-        near = get_close_matches(name, channel_names(), n=2, cutoff=0.5)
-        meant = f"did you mean {' or '.join(near)}? " if near else ""
-        raise ValueError(
-            f"channel {name!r} does not ship with productshot; {meant}valid: {', '.join(channel_names())}"
-        )
+        meant, valid = did_you_mean(name, channel_names()), ", ".join(channel_names())
+        raise ValueError(f"channel {name!r} does not ship with productshot; {meant}valid: {valid}")
     return Channel.model_validate(yaml.safe_load((_HERE / "channels" / f"{name}.yaml").read_text("utf-8")))

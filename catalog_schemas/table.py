@@ -14,6 +14,10 @@ A rule binds (required) only where the authority's own page, or a copy of it, wa
 advice. "From" and "until" are the days on which a rule holds. file, matte: measured by `productshot check`; person: no
 file tells. A slot without lanes is checked and fixed, never filled by a night.
 
+An additional or lifestyle slot shows nothing that its page shows already: a lifestyle slot takes a scene of its own,
+and stays empty when there is one scene alone. An additional slot of packshots (Etsy) takes the other views that the
+photos' file names tell.
+
 A channel of your own is a file of the same form: `productshot check FILE --channel mine.yaml --slot main`.
 """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from catalog_schemas import Catalog, Channel, Scene, Slot, load_channel, load_scene
+from catalog_schemas.base import did_you_mean
 from productshot.errors import ConfigInvalid, InputRefused
 
 CSV_COLUMNS = ("sku", "noun", "group", "variant")
@@ -120,9 +120,8 @@ def init_catalog(
     )
     unknown = sorted(set(nouns) - set(folders))
     if unknown:
-        near = get_close_matches(unknown[0], folders, n=1, cutoff=0.0)
-        hint = f"did you mean {near[0]!r}?" if near else "the folder is empty"
-        raise ConfigInvalid("nouns", f"name SKU {unknown[0]!r}", f"{photos} has no such folder; {hint}")
+        hint = did_you_mean(unknown[0], folders).strip() or "name SKUs as their folders"
+        raise ConfigInvalid("nouns", f"name SKU {unknown[0]!r}", f"{photos} has no such folder", hint)
     skus, refused = [], []
     for sku in folders:
         problem = sku_problem(sku)
@@ -164,8 +163,8 @@ def _rows(text: str, path: Path) -> list[dict[str, str]]:
         columns = [column.strip().lower() for column in reader.fieldnames or []]
         for column in columns:
             if column not in CSV_COLUMNS:
-                near = get_close_matches(column, CSV_COLUMNS, n=1, cutoff=0.0)[0]
-                raise ConfigInvalid(f"{path}", f"has an unknown column {column!r}", f"did you mean {near!r}?")
+                meant = f"{did_you_mean(column, CSV_COLUMNS)}valid: {', '.join(CSV_COLUMNS)}"
+                raise ConfigInvalid(f"{path}", f"has an unknown column {column!r}", meant)
         if "sku" not in columns:
             raise ConfigInvalid(f"{path}", "has no column sku", f"valid columns: {', '.join(CSV_COLUMNS)}")
         rows = [dict(zip(columns, row.values(), strict=False)) for row in reader]
@@ -181,8 +180,9 @@ def known_skus(catalog: Catalog, names: Sequence[str]) -> list[str]:
     known = [one.sku for one in catalog.skus]
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise ConfigInvalid(f"SKU {name!r}", "is not in the catalog", "", f"did you mean {near!r}?")
+            raise ConfigInvalid(
+                f"SKU {name!r}", "is not in the catalog", "", did_you_mean(name, known).strip()
+            )
     return list(names)
 
 
@@ -193,9 +193,8 @@ def find_slot(channel: str, slot: str) -> tuple[Channel, Slot]:
         if one.name == slot:
             return found, one
     known = [one.name for one in found.slots]
-    near = get_close_matches(slot, known, n=1, cutoff=0.4)
-    meant = f"did you mean {near[0]}? " if near else ""
-    raise ConfigInvalid(f"--slot {slot!r}", f"is no slot of {channel}", f"{meant}valid: {', '.join(known)}")
+    valid = f"{did_you_mean(slot, known)}valid: {', '.join(known)}"
+    raise ConfigInvalid(f"--slot {slot!r}", f"is no slot of {channel}", valid)
 
 
 def _shipped_channel(name: str) -> Channel:

@@ -22,7 +22,7 @@ from productshot.photos import Decoder, sku_problem
 from productshot.progress import ReportProgress
 from productshot.records import Adapter, Asset, Cutout, Photo, Refusal, Render, Twins
 from productshot.review import Said, decisions_of, with_decision
-from productshot.stages.assets import AssetJob, make_assets, publish
+from productshot.stages.assets import AssetJob, fill_slots, make_assets, publish, shows_other_views
 from productshot.stages.cutouts import choose_cutout, cut_out_photos
 from productshot.stages.departures import departed, unpublish
 from productshot.stages.gates import Judged, Painted, judge_render, judge_size, measure_renders
@@ -248,7 +248,7 @@ class Night:
         limit, tries = self.catalog.recipes.cutouts.min_confidence, self.catalog.recipes.renders.tries
         jobs = []
         for scene in one.scenes.values():
-            for view in self._views(scene.lane):
+            for view in self._views(one, scene.lane):
                 cutout = choose_cutout(one.cutouts, view, limit, self._alone(one))
                 if cutout is None:
                     missing = InputRefused(
@@ -270,11 +270,25 @@ class Night:
         """The jobs of a SKU and what people asked for beside them."""
         return with_more(jobs, self._decisions(sku), self.catalog.recipes.renders, self.models)
 
-    def _views(self, lane: str) -> list[str | None]:
-        """The views that a lane's slots ask for; scenes are painted around the largest sharp photo alone."""
+    def _views(self, one: SkuNight, lane: str) -> list[str | None]:
+        """The views that a lane's slots ask for; scenes are painted around the largest sharp photo alone.
+
+        Beside the views that slots name, packshots of a further slot show every other one of which a confident cutout
+        is at hand.
+        """
+        if lane != "packshot":
+            return [None]
         slots = [slot for channel in self._channels() for slot in channel.slots if lane in slot.lanes]
-        asked: set[str | None] = {slot.view for slot in slots} if lane == "packshot" else {None}
+        asked: set[str | None] = {slot.view for slot in slots}
+        hero, limit = self._hero(one), self.catalog.recipes.cutouts.min_confidence
+        if hero and any(shows_other_views(slot) for slot in slots):
+            sure = {cutout.photo.view for cutout in one.cutouts if cutout.confidence >= limit}
+            asked |= sure - {hero.photo.view}
         return sorted(asked, key=lambda view: view or "")
+
+    def _hero(self, one: SkuNight) -> Cutout | None:
+        """The cutout that serves where no view is asked for."""
+        return choose_cutout(one.cutouts, None, self.catalog.recipes.cutouts.min_confidence, self._alone(one))
 
     def _paint(self, jobs: Sequence[RenderJob]) -> list[Judged]:
         """Render, measure and judge; refusals are filed, the judged pictures returned and filed."""
@@ -314,26 +328,16 @@ class Night:
         return set(self.ledger.store.list_prefixes("review/"))
 
     def asset_jobs(self, one: SkuNight) -> list[AssetJob]:
-        """Each accepted picture in each slot that takes its lane and view, in scene order, up to the slot's count."""
+        """Each accepted picture in the slots that take it, in scene order."""
         accepted = first_accepted(one.judged)
         order = list(one.scenes)
         accepted.sort(key=lambda judged: (order.index(judged.render.scene), judged.render.variant))
-        limit = self.catalog.recipes.cutouts.min_confidence
-        hero = choose_cutout(one.cutouts, None, limit, self._alone(one))
+        hero = self._hero(one)
         jobs = []
         for channel in self._channels():
+            filled = fill_slots(channel, accepted, hero)
             for slot in channel.slots:
-                fitting = [
-                    judged
-                    for judged in accepted
-                    if judged.render.lane in slot.lanes
-                    and (
-                        judged.render.cutout == hero
-                        if slot.view is None
-                        else judged.render.cutout.photo.view == slot.view
-                    )
-                ]
-                for index, judged in enumerate(fitting[: slot.count], 1):
+                for index, judged in enumerate(filled[slot.name], 1):
                     jobs.append(AssetJob(channel, slot, index, judged, one.scenes[judged.render.scene]))
         return jobs
 

@@ -45,7 +45,7 @@ def resize(pixels: Pixels, size: Size) -> Pixels:
 def paste(rgba: Pixels, ground: Pixels, at: Box) -> Pixels:
     """A copy of the RGB ground with the RGBA laid over it at the box (of the RGBA's size; may overhang)."""
     out, over = Image.fromarray(ground), Image.fromarray(rgba)
-    out.paste(over.convert("RGB"), (at.left, at.top), over.getchannel("A"))
+    out.paste(over, (at.left, at.top), over)
     return np.array(out)
 
 

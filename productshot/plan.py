@@ -11,6 +11,7 @@ from productshot.ledger import Task
 from productshot.night import LANES_WITH_ADAPTER, Night, SkuNight
 from productshot.records import Adapter, Cutout, Photo, Render, Twins
 from productshot.stages.adapters import adapter_task
+from productshot.stages.assets import shows_other_views
 from productshot.stages.cutouts import cutout_task
 from productshot.stages.gates import Painted, gate_task
 from productshot.stages.photos import PhotoSource, find_photos, photo_task, product_photos
@@ -112,37 +113,36 @@ def _sources(night: Night) -> dict[str, list[PhotoSource]]:
 def _sku_work(one: SkuNight, sources: Sequence[PhotoSource], night: Night) -> list[Work]:
     """The work of one SKU; after the first stage with work, later stages are counted as if nothing could be kept."""
     recipes, ledger, sku = night.catalog.recipes, night.ledger, one.sku.sku
+    of_product = [source for source in sources if source.role == "product"]
+    views = len({source.view for source in of_product})
     tasks = [photo_task(source, recipes.photos, ledger) for source in sources]
     photos, work = _look(night, sku, "photos", tasks)
     one.photos = [photo for photo in photos if isinstance(photo, Photo)]
     if work:
-        return [
-            *work,
-            *_later(one, night, len([s for s in sources if s.role == "product"]), work[0].cause, "cutouts"),
-        ]
+        return [*work, *_later(one, night, len(of_product), work[0].cause, "cutouts", views)]
     product = product_photos(one.photos)
     tasks = [cutout_task(photo, recipes.cutouts, night.models) for photo in product]
     cutouts, work = _look(night, sku, "cutouts", tasks)
     one.cutouts = [cutout for cutout in cutouts if isinstance(cutout, Cutout)]
     if work:
-        return [*work, *_later(one, night, 0, work[0].cause, "adapters")]
+        return [*work, *_later(one, night, 0, work[0].cause, "adapters", views)]
     if not one.cutouts:
         return []
     twins = twins_task(sku, one.cutouts, night.models)
     told, work = _look(night, sku, "twins", [twins] if twins else [])
     one.twins = next((record for record in told if isinstance(record, Twins)), None)
     if work:
-        return [*work, *_later(one, night, 0, work[0].cause, "adapters")]
+        return [*work, *_later(one, night, 0, work[0].cause, "adapters", views)]
     if any(scene.lane in LANES_WITH_ADAPTER for scene in one.scenes.values()):
         task = adapter_task(one.sku, night.for_training(one), recipes.adapters, night.models)
         adapters, work = _look(night, sku, "adapters", [task])
         one.adapter = next((adapter for adapter in adapters if isinstance(adapter, Adapter)), None)
         if work:
-            return [*work, *_later(one, night, 0, work[0].cause, "renders")]
-    return _picture_work(one, night)
+            return [*work, *_later(one, night, 0, work[0].cause, "renders", views)]
+    return _picture_work(one, night, views)
 
 
-def _picture_work(one: SkuNight, night: Night) -> list[Work]:
+def _picture_work(one: SkuNight, night: Night, views: int) -> list[Work]:
     """Renders and gates that are missing; the assets follow from verdicts that are not known yet."""
     jobs = [job for job in night.render_jobs(one) if job.lane != "draw" or job.adapter]
     tasks = [render_task(job, night.catalog.recipes.renders, night.models) for job in jobs]
@@ -155,7 +155,7 @@ def _picture_work(one: SkuNight, night: Night) -> list[Work]:
     gate_tasks = [gate_task(picture, night.models) for picture in painted]
     _, gate_work = _look(night, one.sku.sku, "gates", gate_tasks)
     if work:
-        return [*work, *_later(one, night, 0, work[0].cause, "gates")]
+        return [*work, *_later(one, night, 0, work[0].cause, "gates", views)]
     return gate_work
 
 
@@ -172,21 +172,25 @@ def _look(night: Night, sku: str, stage: str, tasks: Sequence[Task]) -> tuple[li
     return outcomes, [Work(sku, stage, count, cause) for cause, count in sorted(causes.items())]
 
 
-def _later(one: SkuNight, night: Night, cutouts: int, cause: str, first: str) -> list[Work]:
-    """What follows from work in an earlier stage, at most."""
-    lanes = [(scene.lane, scene.variants) for scene in one.scenes.values()]
+def _later(one: SkuNight, night: Night, cutouts: int, cause: str, first: str, views: int) -> list[Work]:
+    """What follows from work in an earlier stage, at most; `views` of the product can have packshots of their own."""
+    slots = [slot for channel in night.channels.values() for slot in channel.slots]
+    shots = max(1, views) if any(shows_other_views(slot) for slot in slots) else 1
+    lanes = [
+        (scene.lane, scene.variants * (shots if scene.lane == "packshot" else 1))
+        for scene in one.scenes.values()
+    ]
     tries = night.catalog.recipes.renders.tries
     painted = sum(
-        variants * (tries + 1 if lane == "draw" else 1) for lane, variants in lanes if lane != "packshot"
+        pictures * (tries + 1 if lane == "draw" else 1) for lane, pictures in lanes if lane != "packshot"
     )
-    packshots = sum(variants for lane, variants in lanes if lane == "packshot")
-    slots = sum(
+    packshots = sum(pictures for lane, pictures in lanes if lane == "packshot")
+    assets = sum(
         min(
             slot.count,
-            sum(v for lane, v in lanes if lane in slot.lanes or (lane == "draw" and "keep" in slot.lanes)),
+            sum(n for lane, n in lanes if lane in slot.lanes or (lane == "draw" and "keep" in slot.lanes)),
         )
-        for channel in night.channels.values()
-        for slot in channel.slots
+        for slot in slots
     )
     adapters = int(any(lane in LANES_WITH_ADAPTER for lane, _ in lanes))
     at_most = {
@@ -194,7 +198,7 @@ def _later(one: SkuNight, night: Night, cutouts: int, cause: str, first: str) ->
         "adapters": adapters,
         "renders": painted + packshots,
         "gates": painted,
-        "assets": slots,
+        "assets": assets,
     }
     stages = list(at_most)
     wanted = stages[stages.index(first) :]

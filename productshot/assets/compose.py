@@ -85,7 +85,8 @@ def scene_picture(
     """The frame of a plate at the slot's size, the photographed product standing in it at photo resolution.
 
     `plate` is (h, w, 3) uint8; `frame` and `product` are boxes in plate px. keep: `product` is the box of the
-    whole `cutout` (h, w, 4). draw: both are None and the plate's own pixels count as the product's.
+    whole `cutout` (h, w, 4); a slot with a `fill` shows it that large, as far as that takes no width from the file.
+    draw: both are None and the plate's own pixels count as the product's.
     GateRefused: too few pixels for the slot, or a product that reaches out of the frame.
     """
     where = f"slot {place or slot.name}"
@@ -97,6 +98,9 @@ def scene_picture(
     _stands_inside(product, window, item, where)
     has = levels.size
     per_plate_px = max(product.size.width / has.width, product.size.height / has.height)
+    if slot.fill:
+        enough = slot.preferred_width * per_plate_px / recipe.max_upscale * (1 + 1e-9)
+        window = _closer(window, product, slot.fill, enough)
 
     def upscale(width: int) -> float:
         return per_plate_px * width / (window[2] - window[0])
@@ -195,6 +199,22 @@ def _window(frame: Box, slot: Slot) -> Window:
     height = width * slot.ratio[1] / slot.ratio[0]
     left, top = (frame.left + frame.right - width) / 2, (frame.top + frame.bottom - height) / 2
     return left, top, left + width, top + height
+
+
+def _closer(window: Window, product: Box, fill: float, least_width: float) -> Window:
+    """The window closed in on the product, until that is its share of the frame; no narrower than `least_width`.
+
+    The product's middle keeps its place in the picture; of the way from there to the nearest edge, relative to the
+    product, `fill` is the product's. A window that is closer already stays.
+    """
+    left, top, right, bottom = window
+    x, y = (product.left + product.right) / 2, (product.top + product.bottom) / 2
+    across = product.size.width / 2 / min(x - left, right - x)
+    down = product.size.height / 2 / min(y - top, bottom - y)
+    by = max(across / fill, down / fill, least_width / (right - left))
+    if by >= 1:
+        return window
+    return x - (x - left) * by, y - (y - top) * by, x + (right - x) * by, y + (bottom - y) * by
 
 
 def _stands_inside(product: Box, window: Window, item: str, where: str) -> None:

@@ -1,7 +1,7 @@
 """Assets, the file: JPEG, PNG, WebP or AVIF within the slot's bytes, its white still white. No clock, no chance.
 
 Every file carries an sRGB profile and the XMP packet. The settings are the best that Pillow offers at a speed for
-nights: JPEG progressive with optimised Huffman tables, WebP method 4, AVIF speed 8 with full chroma.
+nights: baseline JPEG with optimised Huffman tables, WebP method 4, AVIF speed 8 with full chroma.
 """
 
 from __future__ import annotations
@@ -178,7 +178,6 @@ def _jpeg(rgb: Pixels, quality: int, xmp: bytes | None, full_colour: bool) -> by
         quality=quality,
         subsampling=0 if full_colour else 2,
         optimize=True,
-        progressive=True,
         icc_profile=srgb_profile(),
         xmp=xmp or b"",
     )
@@ -235,7 +234,8 @@ def decoded(data: bytes) -> Seen:
     """What a file of WRITTEN shows that productshot encoded itself (never a shop's file)."""
     with Image.open(io.BytesIO(data), formats=[kind.upper() for kind in WRITTEN]) as image:
         profile = "srgb" if image.info.get("icc_profile") else "none"
-        return Seen(np.asarray(image.convert("RGB")), mode=image.mode, profile=profile)
+        shown = image if image.mode == "RGB" else image.convert("RGB")
+        return Seen(np.asarray(shown), mode=image.mode, profile=profile)
 
 
 @cache

@@ -36,11 +36,15 @@ from productshot.keys import asset_key, canonical_json, digest_bytes
 from productshot.ledger import Ledger, Task
 from productshot.pixels import size_of
 from productshot.progress import Progress, ReportProgress
-from productshot.records import Asset, Refusal, Render
+from productshot.records import Asset, Cutout, Refusal, Render
 from productshot.stages.gates import Judged
 
 AHEAD = 3
 """Files made, or being made, per thread before the first of them is taken: bounds the memory of a night."""
+
+
+FURTHER = ("additional", "lifestyle")
+"""Roles of the slots that stand beside the main one on a product's page."""
 
 
 class AssetJob(NamedTuple):
@@ -51,6 +55,42 @@ class AssetJob(NamedTuple):
     number: int
     picture: Judged
     scene: Scene
+
+
+def fill_slots(channel: Channel, pictures: Sequence[Judged], hero: Cutout | None) -> dict[str, list[Judged]]:
+    """The pictures of each slot by its name, at most its count: of its lanes and view, in the order given.
+
+    A slot that names no view shows the hero; one of packshots beside the main slot shows the other views too.
+    Further slots (additional, lifestyle) stand on one page with the main one, so each takes a picture of its own,
+    in turn, then what is left; what the page shows already in that ratio does not show again. A slot for which
+    nothing is left stays empty.
+    """
+    filled: dict[str, list[Judged]] = {slot.name: [] for slot in channel.slots}
+    page: list[tuple[Judged, tuple[int, int]]] = []
+    for slot, most in [(slot, 1) for slot in channel.slots] + [(slot, slot.count) for slot in channel.slots]:
+        shown = filled[slot.name]
+        for picture in pictures:
+            repeats = slot.role in FURTHER and (picture, slot.ratio) in page
+            if len(shown) < most and picture not in shown and not repeats and _fits(slot, picture, hero):
+                shown.append(picture)
+                if slot.role in ("main", *FURTHER):
+                    page.append((picture, slot.ratio))
+    return filled
+
+
+def shows_other_views(slot: Slot) -> bool:
+    """Whether packshots of every view of a product may stand in a slot: beside the main one, none of them named."""
+    return slot.role in FURTHER and slot.view is None and "packshot" in slot.lanes
+
+
+def _fits(slot: Slot, picture: Judged, hero: Cutout | None) -> bool:
+    """Whether a picture is of a slot's lanes and of its view."""
+    cutout = picture.render.cutout
+    if picture.render.lane not in slot.lanes:
+        return False
+    if slot.view is not None:
+        return cutout.photo.view == slot.view
+    return cutout == hero or (picture.render.lane == "packshot" and shows_other_views(slot))
 
 
 def cores() -> int:

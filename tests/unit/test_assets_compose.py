@@ -104,6 +104,21 @@ def test_the_product_keeps_its_own_pixels_in_a_scene() -> None:
     assert (made.rgb[made.matte == 255] == (200, 30, 30)).all()
 
 
+@pytest.mark.parametrize(("photo_px", "stands"), [(400, Box(16, 76, 144, 204)), (100, Box(30, 90, 130, 190))])
+def test_a_tall_slot_closes_in_on_the_product(photo_px: int, stands: Box) -> None:
+    """Half of the scene's width becomes the slot's 80 %; a photo with too few px for that, what 1.0 times allows."""
+    slot, plate = (
+        a_scene_slot(ratio=(2, 3), fill=0.8, preferred_width=160),
+        np.full((96, 64, 3), 160, np.uint8),
+    )
+    recipe, at, shadow = AssetRecipe(max_upscale=1.0), Box(16, 40, 48, 72), Shadow(kind="none")
+    made = scene_picture(
+        plate, Box(0, 0, 64, 96), at, a_block(photo_px, photo_px), shadow, slot, recipe, "mug-1"
+    )
+    assert made.rgb.shape[:2] == (240, 160)
+    assert made.product == stands
+
+
 def test_the_product_keeps_its_shape_when_the_plate_rounded_its_box() -> None:
     """The cutout's own ratio counts, not that of the box in whole plate px; the ground line stays."""
     made = keep(a_block(300, 100), Box(16, 42, 48, 52))

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from catalog_schemas import AssetRecipe, Channel, Label, Scene, load_channel
+from catalog_schemas.scene import Lane
 from productshot.assets import check, label_box, read_source_type, srgb_profile
 from productshot.assets.marking import COMPOSITE_WITH_AI, DRAWN_BY_AI
 from productshot.folder import FolderStore
@@ -24,7 +25,7 @@ from productshot.ledger import Ledger
 from productshot.pixels import Pixels, png_bytes, size_of
 from productshot.progress import silent
 from productshot.records import Asset, Cutout, Photo, Refusal, Render, Verdict
-from productshot.stages.assets import AssetJob, asset_task, make_assets
+from productshot.stages.assets import AssetJob, asset_task, fill_slots, make_assets
 from productshot.stages.gates import Judged
 from tests.conftest import tree_of
 from tests.unit.assets_builders import a_block, a_channel, a_disc, a_scene_slot, a_slot
@@ -240,3 +241,52 @@ def test_a_manifest_names_verdict_mask_and_versions(tmp_path: Path) -> None:
     assert told["verdict"]["status"] == "accepted" and told["photo"]["mask"] is None
     assert {"productshot", "formats", "pillow"} == set(told["made_by"])
     assert {rule["rule"] for rule in told["rules"]} >= {"format", "white", "fill", "ai-marking", "lane"}
+
+
+def a_picture(scene: str, lane: Lane = "keep", view: str | None = "front") -> Judged:
+    """An accepted picture of a scene, of a cutout of its view."""
+    size = Size(100, 100)
+    photo = Photo(sku="mug-1", key=f"photos/mug-1/{view}.jpg", digest="p" * 64, size=size, role="product",
+                  view=view, sharpness=1, exposure=0.5)  # fmt: skip
+    cutout = Cutout(sku="mug-1", key=f"cut-{view}", digest=f"digest-{view}", size=size, box=Box(0, 0, 100, 100),
+                    confidence=0.9, photo=photo)  # fmt: skip
+    render = Render(sku="mug-1", key=f"{scene}-{view}", digest="", size=size, scene=scene, lane=lane, variant=0, seed=0,
+                    product=None, cutout=cutout, adapter=None)  # fmt: skip
+    return Judged(render, None, Verdict(status="accepted"))
+
+
+def scenes_in(channel: str, *pictures: Judged) -> dict[str, list[str]]:
+    """Scene and view of what stands in each filled slot; the first picture's cutout is the hero."""
+    filled = fill_slots(load_channel(channel), pictures, pictures[0].render.cutout)
+    return {
+        slot: [f"{one.render.scene} {one.render.cutout.photo.view}" for one in shown]
+        for slot, shown in filled.items()
+        if shown
+    }
+
+
+def test_a_lifestyle_slot_shows_a_scene_of_its_own() -> None:
+    """Google's additional and lifestyle share three scenes, each once; of one scene lifestyle gets none."""
+    shot, scenes = (
+        a_picture("packshot", "packshot"),
+        [a_picture(name) for name in ("table", "beach", "brick")],
+    )
+    assert scenes_in("google", shot, *scenes) == {
+        "main": ["packshot front"], "additional": ["table front", "brick front"], "lifestyle": ["beach front"],
+    }  # fmt: skip
+    assert scenes_in("google", shot, scenes[0]) == {"main": ["packshot front"], "additional": ["table front"]}
+
+
+def test_further_packshots_show_the_other_views() -> None:
+    """Etsy takes no scene: beside the hero on main, additional shows the back, and main's picture not again."""
+    shots = [a_picture("packshot", "packshot", view) for view in ("front", "back")]
+    assert scenes_in("etsy", *shots, a_picture("table")) == {
+        "main": ["packshot front"],
+        "additional": ["packshot back"],
+    }
+
+
+def test_adverts_in_three_shapes_show_the_same_scene() -> None:
+    """An advert stands alone: the square, the upright and the wide one may be the same scene."""
+    filled = scenes_in("meta-ads", a_picture("table"), a_picture("beach"))
+    assert filled == dict.fromkeys(("square", "portrait", "landscape"), ["table front"])

@@ -107,7 +107,7 @@ def test_a_channel_of_ones_own_stands_beside_the_shipped_ones() -> None:
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"channels": ["amzon"]}, "did you mean amazon?"),
+        ({"channels": ["amzon"]}, "did you mean 'amazon'?"),
         ({"channels": ["amazon", "amazon"]}, "catalog names channel 'amazon' twice; name each channel once"),
         (
             {"channels": ["amazon"], "labels": {"etsy": {"text": "AI"}}},

@@ -249,8 +249,8 @@ def test_no_file_overwrites_another(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--channel", "amzon", "--slot", "main", "--out", "x"), "did you mean amazon?"),
-        (("--channel", "google", "--slot", "lifestile", "--out", "x"), "did you mean lifestyle?"),
+        (("--channel", "amzon", "--slot", "main", "--out", "x"), "did you mean 'amazon'?"),
+        (("--channel", "google", "--slot", "lifestile", "--out", "x"), "did you mean 'lifestyle'?"),
         (
             ("--channel", "google", "--slot", "main", "--out", "x.gif"),
             "has an ending that fix does not write",

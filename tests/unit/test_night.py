@@ -241,3 +241,26 @@ def test_the_report_escapes_hostile_names(root: Path) -> None:
     html = (root / written.html_key).read_text()
     assert "<img src=x" not in html
     assert "&lt;img src=x" in html
+
+
+def test_etsy_shows_the_other_views(root: Path) -> None:
+    """Planned and made: the back view beside the main packshot; a SKU with one photo has main alone."""
+    put_photo(root, "mug-1", "back", colour=(20, 120, 60))
+    rules = [{"pattern": f"{view}*", "role": "product", "view": view} for view in ("front", "back")]
+    settings: dict[str, Any] = {"channels": ["etsy"], "photo_rules": rules}
+    catalog = load_catalog(write_catalog(root.parent / "catalog.yaml", **settings))
+    with Night(catalog, FolderStore(root), silent) as night:
+        planned = plan_night(night, None).work
+    assert {work.sku: work.outputs for work in planned if work.stage == "renders"} == {
+        "mug-1": 2,
+        "vase-2": 1,
+    }
+
+    run(root, **settings)
+
+    def filled(sku: str) -> dict[str, int]:
+        shown = json.loads((root / f"catalog/etsy/{sku}/slots.json").read_text())["slots"]
+        return {name: len(keys) for name, keys in shown.items()}
+
+    assert filled("mug-1") == {"main": 1, "additional": 1}
+    assert filled("vase-2") == {"main": 1, "additional": 0}

@@ -30,6 +30,18 @@ def test_unknown_key_names_the_nearest_valid_one() -> None:
         Catalog.model_validate({"skus": [SKU], "chanels": ["amazon"]})
 
 
+def test_a_word_that_is_near_nothing_gets_no_guess() -> None:
+    """ "Did you mean" is asked of keys, channels and scenes alike, and only when something is near."""
+    with pytest.raises(ValidationError, match="unknown key 'xyzzy'; valid: catalog"):
+        Catalog.model_validate({"skus": [SKU], "xyzzy": 1})
+    with pytest.raises(ValueError, match="'xyzzy' does not ship with productshot; valid: amazon"):
+        load_channel("xyzzy")
+    with pytest.raises(
+        ValueError, match="'snowy' is not in the library; did you mean 'snow'\\? valid: autumn"
+    ):
+        load_scene("snowy")
+
+
 def test_unknown_recipe_key_is_refused_too() -> None:
     """Nested settings are checked like the top ones."""
     with pytest.raises(ValidationError, match="unknown key 'max_upscal'; did you mean 'max_upscale'"):
