@@ -11,6 +11,7 @@ from catalog_schemas.base import Name, Written
 
 PROMPT_SLOTS = ("noun", "token")
 Lane = Literal["packshot", "keep", "draw"]
+Control = Literal["none", "silhouette", "edges", "scribble", "depth"]
 
 
 class Placement(Written):
@@ -43,7 +44,12 @@ class Scene(Written):
     negative_prompt: str = Field("", max_length=300)
     placement: Placement = Placement()
     shadow: Shadow = Shadow()
-    control: Literal["silhouette", "edges", "none"] = "silhouette"
+    control: Control = Field(
+        "silhouette",
+        description="what the ControlNet is told of the product, each in the form that it reads (recipes.renders): "
+        "silhouette, where it stands (draw tells all that the ControlNet reads); edges, its lines too; scribble, the "
+        "same lines drawn thick; depth, how near it is; none, nothing",
+    )
     ground: Literal["white", "scene"] = "scene"
     variants: int = Field(1, ge=1, le=16)
 

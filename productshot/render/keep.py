@@ -46,7 +46,7 @@ def paint_around(
         raise ConfigInvalid(f"scene {scene.name}", "has no scene_prompt", "the keep lane paints it", remedy)
     canvas = Size(recipe.size_px, recipe.size_px)
     placed, box = place(cutout, scene.placement, canvas)
-    control = control_map(placed, scene.control)
+    control = control_map(placed, scene.control, recipe.reads)
     brief = Brief(scene.scene_prompt, scene.negative_prompt, seed, recipe)
     steering = conditions_of(base, brief, control)
     known = None if control is None else known_product(base, placed)

@@ -97,7 +97,7 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
     parents = (job.cutout.digest, *([job.adapter.digest] if job.adapter else []))
     made_by: dict[str, object] = {"scene": job.scene.name, "lane": job.lane}
     if job.lane != "packshot":
-        made_by |= recipe.model_dump(mode="json", exclude={"base", "controlnet", "tries"})
+        made_by |= recipe.model_dump(mode="json", exclude={"base", "controlnet", "controlnet_reads", "tries"})
         made_by |= {
             "scene": job.scene.model_dump(mode="json", exclude={"variants", "shadow", "lane"}),
             "base": models.base_digest,
@@ -105,8 +105,14 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
             "ratios": [list(ratio) for ratio in job.ratios],
             "seed": job.seed,
             "noun": job.sku.noun if job.lane == "draw" else None,
+            **_steering(recipe),
         }
     return Task(job.sku.sku, "renders", parents, made_by)
+
+
+def _steering(recipe: RenderRecipe) -> dict[str, object]:
+    """What steers a picture beside pocket's own maps; empty for these, as it was before there were others."""
+    return {} if recipe.reads == "pocket" else {"controlnet_reads": recipe.reads}
 
 
 def render_jobs(

@@ -53,6 +53,7 @@ def a_recipe(model: Path, **changes: object) -> RenderRecipe:
     fields = {
         "base": str(model / "base"),
         "controlnet": str(model / "controlnet"),
+        "controlnet_reads": "pocket",
         "steps": 3,
         "size_px": SIDE,
     }
@@ -74,6 +75,13 @@ def a_cutout() -> Pixels:
     rgba = np.zeros((60, 40, 4), np.uint8)
     rgba[..., 0], rgba[..., 3] = 220, 255
     rgba[[0, -1]] = rgba[:, [0, -1]] = (220, 0, 0, 128)
+    return rgba
+
+
+def a_striped_cutout() -> Pixels:
+    """The card with a white stripe across."""
+    rgba = a_cutout()
+    rgba[25:35, 1:-1, :3] = 255
     return rgba
 
 
@@ -252,6 +260,22 @@ def test_without_control_the_empty_place_is_painted(base: Base, recipe: RenderRe
     )
     assert one.rgb.tobytes() == two.rgb.tobytes()
     assert one.product != two.product
+
+
+def test_both_lanes_show_the_controlnet_what_it_reads(base: Base, model: Path) -> None:
+    """To a canny ControlNet white lines: keep's outline, draw's edges too."""
+    canny = a_recipe(model, controlnet_reads="canny")
+    product = Subject("mug", "sks", None, a_striped_cutout())
+    told = [
+        next(painting).conditions.control
+        for painting in (
+            paint_around(base, a_scene(), a_striped_cutout(), SQUARE, 1, canny),
+            draw_product(base, a_scene(), product, SQUARE, 1, canny),
+        )
+    ]
+    assert all(control is not None and (control == control[:, :1]).all() for control in told)
+    kept, drawn = (int((control > 0).sum()) for control in told)
+    assert 0 < kept < drawn
 
 
 def test_keep_without_a_scene_prompt_is_refused(base: Base, recipe: RenderRecipe) -> None:
