@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from catalog_schemas.base import Name, Written
 
 PROMPT_SLOTS = ("noun", "token")
+STORE_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 Lane = Literal["packshot", "keep", "draw"]
 Control = Literal["none", "silhouette", "edges", "scribble", "depth"]
 
@@ -50,8 +51,35 @@ class Scene(Written):
         "silhouette, where it stands (draw tells all that the ControlNet reads); edges, its lines too; scribble, the "
         "same lines drawn thick; depth, how near it is; none, nothing",
     )
+    scribble: str | None = Field(
+        None,
+        max_length=300,
+        description="key in the store of a hand-drawn picture of the scene around the product, as scribbles/table.png; "
+        "needs control: scribble. Ink is the rarer of dark and light; the whole sheet is fitted into the middle of the "
+        "square canvas, its shape kept, at most 4:1; what the product hides is left out, its own lines are added",
+    )
     ground: Literal["white", "scene"] = "scene"
     variants: int = Field(1, ge=1, le=16)
+
+    @field_validator("scribble")
+    @classmethod
+    def _key_of_the_store(cls, key: str | None) -> str | None:
+        """A scene is painted on any machine, so its scribble lies where all find it."""
+        if key is not None and not STORE_KEY.fullmatch(key):
+            raise ValueError(
+                f"scribble {key!r} is no key of the store; copy the file into the store and write its key there, as "
+                "scribbles/table.png"
+            )
+        return key
+
+    @model_validator(mode="after")
+    def _scribble_steers(self) -> Scene:
+        if self.scribble is not None and (self.lane == "packshot" or self.control != "scribble"):
+            told = "lane: packshot" if self.lane == "packshot" else f"control: {self.control}"
+            raise ValueError(
+                f"scribble is given with {told}; only control: scribble of a painted scene uses it"
+            )
+        return self
 
     @field_validator("prompt", "scene_prompt", "negative_prompt")
     @classmethod

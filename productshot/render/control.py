@@ -19,6 +19,8 @@ from productshot.pixels import Pixels, lay, paste, resize, size_of
 GREY = 128
 WEAK, STRONG = 12.0, 28.0
 """Grey levels per px: an edge must reach the second, and is followed down to the first."""
+HIDING = 128
+"""Alpha from which a product hides what is behind it."""
 SOBEL = 8
 """What scikit-image's canny measures where a picture rises by one grey level per px."""
 
@@ -64,16 +66,18 @@ def most_told(control: Control, reads: Reads) -> Control:
     return READABLE[reads][-1] if control == "silhouette" else control
 
 
-def control_map(placed: Pixels, control: Control, reads: Reads) -> Pixels | None:
+def control_map(placed: Pixels, control: Control, reads: Reads, drawn: Pixels | None = None) -> Pixels | None:
     """(h, w, 3) uint8 of a placed RGBA for a ControlNet that reads such maps; None for control none.
 
     `control` is one of READABLE[reads]. To pocket edges and scribble tell the silhouette too; to the others the
-    silhouette is its outline.
+    silhouette is its outline. `drawn`: (h, w) uint8 lines of the scene, seen where the product does not hide them.
     """
     if control == "none":
         return None
     lines = outline(placed) if control == "silhouette" else edges(placed)
     thick = scribble(lines)
+    if drawn is not None:
+        thick = np.where(silhouette(placed) < HIDING, np.maximum(thick, drawn), thick)
     if reads == "canny":
         return np.dstack([lines] * 3)
     if reads == "scribble":

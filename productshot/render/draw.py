@@ -51,16 +51,18 @@ def draw_product(
     ratios: Sequence[tuple[int, int]],
     seed: int,
     recipe: RenderRecipe,
+    drawn: Pixels | None = None,
 ) -> Painting:
     """The scene with the product in it, all of it painted; plate.product is None.
 
     The product stands where scene.placement puts it, and is steered by scene.control (`most_told`).
+    drawn: (size_px, size_px) uint8, a hand-drawn scribble of the scene around it.
     ConfigInvalid: no prompt, or no {token} in it for an adapter. InputRefused: an adapter made for another base model.
     """
     prompt = product_prompt(scene, subject)
     canvas = Size(recipe.size_px, recipe.size_px)
     placed, sketch = place(subject.cutout, scene.placement, canvas)
-    control = control_map(placed, most_told(scene.control, recipe.reads), recipe.reads)
+    control = control_map(placed, most_told(scene.control, recipe.reads), recipe.reads, drawn)
     brief = Brief(prompt, scene.negative_prompt, seed, recipe)
     steering = conditions_of(knowing(base, subject), brief, control)
     worn = subject.adapter.lora if subject.adapter else None

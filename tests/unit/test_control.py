@@ -103,6 +103,16 @@ def test_a_scribble_controlnet_reads_thick_white_lines(control: Control, striped
     assert bool(told[28:36, 32].any()) == striped
 
 
+def test_a_hand_drawn_line_is_hidden_by_the_product_only() -> None:
+    """A line across the canvas shows on both sides of the card, in green and as thick as it was drawn."""
+    drawn = np.zeros((64, 64), np.uint8)
+    drawn[40:44] = 255
+    told = control_map(a_card(), "scribble", "pocket", drawn)
+    assert told is not None
+    assert told[40:44, :14, 1].all() and told[40:44, 50:, 1].all()
+    assert not told[40:44, 20:44, 1].any()
+
+
 @pytest.mark.parametrize(
     ("reads", "most"), [("pocket", "edges"), ("canny", "edges"), ("scribble", "scribble")]
 )
