@@ -101,11 +101,12 @@ class AdapterRecipe(Written):
         return self
 
 
-Reads = Literal["pocket", "canny", "scribble"]
+Reads = Literal["pocket", "canny", "scribble", "depth"]
 READABLE: dict[Reads, tuple[Control, ...]] = {
     "pocket": ("none", "silhouette", "scribble", "edges"),
     "canny": ("none", "silhouette", "edges"),
     "scribble": ("none", "silhouette", "scribble"),
+    "depth": ("none", "silhouette", "depth"),
 }
 """What can be told to a ControlNet by what it was trained to read; the last is the most that it can be told."""
 
@@ -122,7 +123,13 @@ class RenderRecipe(Written):
     controlnet_reads: Reads | None = Field(
         None,
         description="the maps that the ControlNet was trained on. pocket: red edges, green scribble, blue silhouette; "
-        "canny: white lines of 1 px on black; scribble: thick ones. null: pocket's own; any other ControlNet must say",
+        "canny: white lines of 1 px on black; scribble: thick ones; depth: near is bright. "
+        "null: pocket's own; any other ControlNet must say",
+    )
+    depth: str | None = Field(
+        None,
+        description="who makes the maps of a ControlNet that reads depth: a path, S3 prefix or pinned hub name of DPT "
+        "or Depth Anything",
     )
     steps: int = Field(20, ge=1, le=200)
     guidance_scale: float = Field(4.0, ge=0, le=30)
@@ -153,6 +160,15 @@ class RenderRecipe(Written):
             raise ValueError(
                 f"controlnet_reads is {self.reads}, but controlnet is pocket, which reads its own maps only; "
                 "name the ControlNet, or leave controlnet_reads out"
+            )
+        if self.reads == "depth" and self.depth is None:
+            raise ValueError(
+                "controlnet_reads is depth, but depth names no model that makes depth maps; give the path, S3 prefix "
+                "or pinned hub name of DPT or Depth Anything"
+            )
+        if self.reads != "depth" and self.depth is not None:
+            raise ValueError(
+                f"depth is {self.depth}, but the ControlNet reads {self.reads} maps; leave depth out"
             )
         return self
 

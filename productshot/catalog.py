@@ -79,7 +79,10 @@ def _check_control(scene: Scene, recipe: RenderRecipe) -> None:
     readable = READABLE[recipe.reads]
     if scene.lane != "packshot" and scene.control not in readable:
         limit = f"ControlNet {recipe.controlnet} reads {recipe.reads} maps: {', '.join(readable)}"
-        remedy = f"write control: {readable[-1]}, or name another ControlNet in recipes.renders"
+        other = (
+            "one that reads depth, and a depth model," if scene.control == "depth" else "another ControlNet"
+        )
+        remedy = f"write control: {readable[-1]}, or name {other} in recipes.renders"
         raise ConfigInvalid(f"scene {scene.name}", f"has control: {scene.control}", limit, remedy)
 
 

@@ -6,6 +6,7 @@
     wear.py      adapters put on for a batch
     control.py   the maps that tell the ControlNet where the product is
     scribbles.py a person's drawing as lines on a scene's canvas
+    depth.py     the depth model, for ControlNets that read depth
     fill.py      smooth continuation of colours into unknown pixels
     fleet.py     many paintings side by side
     outpaint.py  a square painting grown to the shapes that the slots need

@@ -1,12 +1,13 @@
 """The render room's control maps: where the product stands and how it looks, in the form that the ControlNet reads.
 
 pocket reads three planes: red, canny edges of one pixel; green, the same edges as a thick scribble; blue, the product's
-silhouette. The others read one plane, three times: white lines of one pixel (canny) or thick ones (scribble) on black.
+silhouette. The others read one plane, three times: white lines of one pixel (canny) or thick ones (scribble) on black,
+or how near everything is, near is bright (depth).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -35,6 +36,12 @@ def place(rgba: Pixels, placement: Placement, canvas: Size) -> tuple[Pixels, Box
     return lay(small, canvas, box), box
 
 
+def on_grey(placed: Pixels) -> Pixels:
+    """(h, w, 3) uint8 of a placed RGBA on plain grey: what edges and depth are seen in."""
+    height, width = placed.shape[:2]
+    return paste(placed, np.full((height, width, 3), GREY, np.uint8), Box(0, 0, width, height))
+
+
 def silhouette(placed: Pixels) -> Pixels:
     """(h, w) uint8 of a placed RGBA: its alpha, 255 inside the product."""
     return np.ascontiguousarray(placed[..., 3])
@@ -50,9 +57,7 @@ def edges(placed: Pixels) -> Pixels:
 
     The alpha is searched too, so a product as grey as the ground it is seen on still has an outline.
     """
-    height, width = placed.shape[:2]
-    seen = paste(placed, np.full((height, width, 3), GREY, np.uint8), Box(0, 0, width, height))
-    return _canny([np.asarray(Image.fromarray(seen).convert("L")), silhouette(placed)])
+    return _canny([np.asarray(Image.fromarray(on_grey(placed)).convert("L")), silhouette(placed)])
 
 
 def scribble(lines: Pixels) -> Pixels:
@@ -66,14 +71,24 @@ def most_told(control: Control, reads: Reads) -> Control:
     return READABLE[reads][-1] if control == "silhouette" else control
 
 
-def control_map(placed: Pixels, control: Control, reads: Reads, drawn: Pixels | None = None) -> Pixels | None:
+def control_map(
+    placed: Pixels,
+    control: Control,
+    reads: Reads,
+    drawn: Pixels | None = None,
+    near: Callable[[Pixels], Pixels] | None = None,
+) -> Pixels | None:
     """(h, w, 3) uint8 of a placed RGBA for a ControlNet that reads such maps; None for control none.
 
-    `control` is one of READABLE[reads]. To pocket edges and scribble tell the silhouette too; to the others the
-    silhouette is its outline. `drawn`: (h, w) uint8 lines of the scene, seen where the product does not hide them.
+    `control` is one of READABLE[reads]. To pocket edges and scribble tell the silhouette too; to the line readers the
+    silhouette is its outline; in depth there is none, so it is what `near` answers, (h, w) uint8 of the product on
+    grey (h, w, 3). `drawn`: (h, w) uint8 lines of the scene, seen where the product does not hide them.
     """
     if control == "none":
         return None
+    if reads == "depth":
+        assert near is not None  # a recipe that reads depth names who makes it
+        return np.dstack([near(on_grey(placed))] * 3)
     lines = outline(placed) if control == "silhouette" else edges(placed)
     thick = scribble(lines)
     if drawn is not None:

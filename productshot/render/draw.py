@@ -62,7 +62,8 @@ def draw_product(
     prompt = product_prompt(scene, subject)
     canvas = Size(recipe.size_px, recipe.size_px)
     placed, sketch = place(subject.cutout, scene.placement, canvas)
-    control = control_map(placed, most_told(scene.control, recipe.reads), recipe.reads, drawn)
+    near = base.depth.near if base.depth else None
+    control = control_map(placed, most_told(scene.control, recipe.reads), recipe.reads, drawn, near)
     brief = Brief(prompt, scene.negative_prompt, seed, recipe)
     steering = conditions_of(knowing(base, subject), brief, control)
     worn = subject.adapter.lora if subject.adapter else None

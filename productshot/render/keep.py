@@ -48,7 +48,8 @@ def paint_around(
         raise ConfigInvalid(f"scene {scene.name}", "has no scene_prompt", "the keep lane paints it", remedy)
     canvas = Size(recipe.size_px, recipe.size_px)
     placed, box = place(cutout, scene.placement, canvas)
-    control = control_map(placed, scene.control, recipe.reads, drawn)
+    near = base.depth.near if base.depth else None
+    control = control_map(placed, scene.control, recipe.reads, drawn, near)
     brief = Brief(scene.scene_prompt, scene.negative_prompt, seed, recipe)
     steering = conditions_of(base, brief, control)
     known = None if control is None else known_product(base, placed)

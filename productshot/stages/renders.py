@@ -99,7 +99,9 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
     parents = (job.cutout.digest, *([job.adapter.digest] if job.adapter else []))
     made_by: dict[str, object] = {"scene": job.scene.name, "lane": job.lane}
     if job.lane != "packshot":
-        made_by |= recipe.model_dump(mode="json", exclude={"base", "controlnet", "controlnet_reads", "tries"})
+        made_by |= recipe.model_dump(
+            mode="json", exclude={"base", "controlnet", "controlnet_reads", "depth", "tries"}
+        )
         made_by |= {
             "scene": job.scene.model_dump(mode="json", exclude={"variants", "shadow", "lane", "scribble"}),
             "base": models.base_digest,
@@ -107,16 +109,18 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
             "ratios": [list(ratio) for ratio in job.ratios],
             "seed": job.seed,
             "noun": job.sku.noun if job.lane == "draw" else None,
-            **_steering(job, recipe),
+            **_steering(job, recipe, models),
         }
     return Task(job.sku.sku, "renders", parents, made_by)
 
 
-def _steering(job: RenderJob, recipe: RenderRecipe) -> dict[str, object]:
+def _steering(job: RenderJob, recipe: RenderRecipe, models: Models) -> dict[str, object]:
     """What steers a picture beside pocket's own maps; empty for these, as it was before there were others."""
     told: dict[str, object] = {}
     if recipe.reads != "pocket":
         told["controlnet_reads"] = recipe.reads
+    if recipe.reads == "depth" and job.scene.control != "none":
+        told["depth"] = models.depth_digest
     if job.scribble is not None:
         told["scribble"] = job.scribble.digest
     return told

@@ -63,6 +63,16 @@ def test_a_scene_that_steers_by_what_the_controlnet_cannot_read_is_refused(tmp_p
         load_catalog(written(tmp_path / "c.yaml", text))
 
 
+def test_depth_without_a_controlnet_for_it_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    """What ships reads no depth: both models are named."""
+    text = "skus: [{sku: a, noun: mug}]\nscenes: [{name: table, scene_prompt: a table, control: depth}]"
+    with pytest.raises(
+        ConfigInvalid,
+        match="scene table has control: depth; .* or name one that reads depth, and a depth model, in recipes.renders",
+    ):
+        load_catalog(written(tmp_path / "c.yaml", text))
+
+
 def test_every_scene_of_the_library_suits_every_controlnet(tmp_path: Path) -> None:
     """They say nothing of control, and packshots are not painted."""
     names = ", ".join(scene_names())

@@ -78,6 +78,14 @@ def test_a_controlnet_says_on_which_maps_it_was_trained() -> None:
     assert RenderRecipe().reads == "pocket"
 
 
+def test_a_controlnet_for_depth_needs_who_makes_depth_maps() -> None:
+    """Both or neither; the message says what to give."""
+    with pytest.raises(ValidationError, match="depth names no model .* give the path, S3 prefix or pinned"):
+        RenderRecipe(controlnet="models/depth", controlnet_reads="depth")
+    with pytest.raises(ValidationError, match="depth is models/dpt, but the ControlNet reads pocket maps"):
+        RenderRecipe(depth="models/dpt")
+
+
 def test_a_channel_without_generated_pictures_takes_packshots_only() -> None:
     """The ban cannot be contradicted by a slot."""
     data = load_channel("google").model_dump()
