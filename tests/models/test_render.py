@@ -36,10 +36,8 @@ WIDTH = 32
 SQUARE = [(1, 1)]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with base/ and controlnet/ of pocket's layout, narrow and untrained."""
-    folder = tmp_path_factory.mktemp("tiny")
+def a_model(folder: Path) -> Path:
+    """The folder with base/ and controlnet/ of pocket's layout, narrow and untrained."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         tokenizer = build_tokenizer(["a photo of a mug", "an empty scene on a wooden table"])
@@ -48,6 +46,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_pipeline(folder / "base", build_vae((8, 8, 16), SIDE), text, tokenizer, unet)
         build_controlnet(unet, torch.rand(2, 3, SIDE, SIDE)).save_pretrained(folder / "controlnet")
     return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return a_model(tmp_path_factory.mktemp("tiny"))
 
 
 def a_recipe(model: Path, **changes: object) -> RenderRecipe:
