@@ -2,7 +2,8 @@
 
 The model continues the picture at its own resolution, as renders are continued to the slots' shapes
 (render/outpaint.py). The file has the picture's own pixels, to the bit, and around them that painting, enlarged. The
-seam lies outside: there the picture's mirror image fades into the painting.
+seam lies outside: beside the border the painting takes on the picture's colours, and the picture's outermost pixels go
+on for a little while and fade.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ MAX_GROWTH = 3
 """A side of what is painted over that of the picture: with less of it in sight the model makes up the scene."""
 MAX_PIXELS = 64_000_000
 """The painting is enlarged in float32: so many pixels take 2 GB."""
-SEAM_SHARE = 0.04
-"""Width of the seam outside the picture, share of its shorter side."""
+SEAM_SHARE = 0.02
+"""How far the picture's outermost pixels go on, share of its shorter side."""
+MATCH_SHARE = 0.3
+"""How far the painting takes on the picture's colours, share of the shorter side of what is painted."""
 
 
 class Layout(NamedTuple):
@@ -130,8 +133,34 @@ def extended(base: Base, picture: Pixels, target: Size, brief: Brief) -> Paintin
 
     layout = lay_out(size_of(picture), target, brief.recipe.size_px, base.cell_px, base.step_px)
     whole = Box(0, 0, layout.small.width, layout.small.height)
-    grown = yield from outpaint(base, Plate(resize(picture, layout.small), whole, None), layout.canvas, brief)
-    return Plate(framed(picture, grown, layout.at, target), layout.at, None)
+    small = resize(picture, layout.small)
+    grown = yield from outpaint(base, Plate(small, whole, None), layout.canvas, brief)
+    return Plate(framed(picture, matched(small, grown), layout.at, target), layout.at, None)
+
+
+def matched(small: Pixels, grown: Plate) -> Plate:
+    """The painting with the picture (h, w, 3) in its place, beside it in the picture's colours, less and less beyond.
+
+    What the painting differs by along the border is continued outwards and fades: a membrane, as gradient-domain
+    cloning makes it (Perez et al. 2003, "Poisson image editing", equation 4, with our push-pull for a solver).
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    from productshot.render.fill import continued
+    from productshot.render.plate import repainted
+
+    at, painted = grown.master, grown.rgb.astype(np.float32)
+    outside = np.ones(painted.shape[:2], bool)
+    outside[at.top : at.bottom, at.left : at.right] = False
+    border = ~outside
+    border[at.top + 1 : at.bottom - 1, at.left + 1 : at.right - 1] = False
+    placed = painted.copy()
+    placed[at.top : at.bottom, at.left : at.right] = small
+    away = distance_transform_edt(outside) / (MATCH_SHARE * min(outside.shape))
+    share = np.asarray(_fading(away)[..., None], np.float32)
+    toned = painted + share * continued(placed - painted, border)
+    rgb = np.where(outside[..., None], toned, placed)
+    return repainted(grown, np.rint(rgb).clip(0, 255).astype(np.uint8))
 
 
 def framed(picture: Pixels, grown: Plate, at: Box, target: Size) -> Pixels:
@@ -149,7 +178,7 @@ def framed(picture: Pixels, grown: Plate, at: Box, target: Size) -> Pixels:
 
 
 def _fade_out(picture: Pixels, out: Pixels, at: Box) -> None:
-    """Lay the picture's mirror image around its box on `out`, less and less up to the seam's width. In place."""
+    """Let the picture's outermost pixels go on around its box on `out`, less and less up to the seam's width."""
     reach = max(1, round(SEAM_SHARE * min(at.size)))
     top, bottom = max(at.top - reach, 0), min(at.bottom + reach, len(out))
     left, right = max(at.left - reach, 0), min(at.right + reach, out.shape[1])
@@ -159,25 +188,26 @@ def _fade_out(picture: Pixels, out: Pixels, at: Box) -> None:
         ((at.top, at.bottom), (left, at.left)),
         ((at.top, at.bottom), (at.right, right)),
     ):
-        from_row, down = _mirrored(at.top, at.bottom, *rows)
-        from_column, across = _mirrored(at.left, at.right, *columns)
-        share = np.clip(1 - np.hypot(down[:, None], across[None]) / reach, 0, 1)[..., None]
-        share = share * share * (3 - 2 * share)
+        from_row, down = _nearest(at.top, at.bottom, *rows)
+        from_column, across = _nearest(at.left, at.right, *columns)
+        share = _fading(np.hypot(down[:, None], across[None]) / reach)[..., None]
         strip = out[slice(*rows), slice(*columns)]
         strip[:] = np.rint(picture[from_row[:, None], from_column] * share + strip * (1 - share)).astype(
             np.uint8
         )
 
 
-def _mirrored(start: int, stop: int, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Of each place first..last of an axis: the picture's own place that it mirrors, and how far outside it lies.
+def _fading(away: NDArray[np.floating]) -> NDArray[np.floating]:
+    """From 1 where `away` is 0 smoothly down to 0 where it is 1 or more."""
+    left = np.clip(1 - away, 0, 1)
+    return np.asarray(left * left * (3 - 2 * left))
 
-    The picture lies at start..stop; what is outside is at most its length away.
-    """
-    at, length = np.arange(first, last) - start, stop - start
-    outside = np.maximum(0, np.maximum(-at, at - length + 1))
-    mirrored = np.where(at < 0, -at - 1, np.where(at >= length, 2 * length - 1 - at, at))
-    return mirrored, outside.astype(np.float32)
+
+def _nearest(start: int, stop: int, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Of each place first..last of an axis: the nearest of the picture, which lies at start..stop, and how far it is."""
+    at = np.arange(first, last) - start
+    nearest = np.clip(at, 0, stop - start - 1)
+    return nearest, np.abs(at - nearest).astype(np.float32)
 
 
 def extension_file(rgb: Pixels, photo_ai_source: str | None, description: str) -> bytes:

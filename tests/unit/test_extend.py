@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from productshot.errors import ConfigInvalid, InputRefused
-from productshot.extend import framed, lay_out, parse_ratio, parse_size, target_of
+from productshot.extend import framed, lay_out, matched, parse_ratio, parse_size, target_of
 from productshot.geometry import Box, Size
 from productshot.pixels import Pixels
 from productshot.render.plate import Plate
@@ -111,17 +111,28 @@ def test_every_pixel_of_the_picture_stays() -> None:
     assert (out[50:250, 100:400] == photo).all()
 
 
-def test_the_seam_fades_from_the_mirror_image_into_the_painting() -> None:
-    """Beside the border stands its own last column again; beyond 4 % of its shorter side only the painting."""
+def test_the_seam_lies_outside_and_fades() -> None:
+    """Beside the border the last column goes on; beyond 2 % of the shorter side there is only the painting."""
     photo = np.full((200, 300, 3), 40, np.uint8)
     photo[:, 0] = 90
     out = framed(
         photo, a_painting(Size(96, 64), Box(24, 12, 72, 44), 200), Box(100, 50, 400, 250), Size(500, 300)
     )
     row = out[150, :, 0].astype(int)
-    assert abs(row[99] - 90) <= 5 and abs(row[98] - 40) <= 30
-    assert (np.abs(row[:91] - 200) <= 8).all() and (np.abs(row[409:] - 200) <= 8).all()
-    assert row[400] < row[403] < row[406]
+    assert 90 < row[99] < row[98] < row[97] < 195
+    assert (np.abs(row[:96] - 200) <= 8).all() and (np.abs(row[404:] - 200) <= 8).all()
+
+
+def test_the_painting_takes_on_the_pictures_colours_beside_the_border() -> None:
+    """Left of a dark picture and right of a bright one; far away it is as it was painted."""
+    small = np.full((64, 64, 3), 60, np.uint8)
+    small[:, 32:] = 220
+    grown = matched(small, a_painting(Size(192, 64), Box(64, 0, 128, 64), 140))
+    row = grown.rgb[32, :, 0].astype(int)
+    assert (grown.rgb[:, 64:128] == small).all()
+    assert abs(row[63] - 60) < 25 and abs(row[128] - 220) < 25
+    assert (np.diff(row[40:64]) <= 0).all() and (np.diff(row[128:150]) <= 0).all()
+    assert (row[:40] == 140).all() and (row[152:] == 140).all()
 
 
 def test_a_side_that_does_not_grow_has_no_seam() -> None:
