@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from catalog_schemas.base import Name, Written
 
 PROMPT_SLOTS = ("noun", "token")
-STORE_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+SCRIBBLE_KEY = re.compile(r"scribbles(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 Lane = Literal["packshot", "keep", "draw"]
 Control = Literal["none", "silhouette", "edges", "scribble", "depth"]
 
@@ -54,9 +54,9 @@ class Scene(Written):
     scribble: str | None = Field(
         None,
         max_length=300,
-        description="key in the store of a hand-drawn picture of the scene around the product, as scribbles/table.png; "
-        "needs control: scribble. Ink is the rarer of dark and light; the whole sheet is fitted into the middle of the "
-        "square canvas, its shape kept, at most 4:1; what the product hides is left out, its own lines are added",
+        description="key in the store, as scribbles/table.png, of a hand-drawn picture of the scene around the "
+        "product; needs control: scribble. Ink is the rarer of dark and light; the whole sheet, at most 4:1, is fitted "
+        "into the middle of the square canvas; what the product hides is left out, its own lines are added",
     )
     ground: Literal["white", "scene"] = "scene"
     variants: int = Field(1, ge=1, le=16)
@@ -65,10 +65,10 @@ class Scene(Written):
     @classmethod
     def _key_of_the_store(cls, key: str | None) -> str | None:
         """A scene is painted on any machine, so its scribble lies where all find it."""
-        if key is not None and not STORE_KEY.fullmatch(key):
+        if key is not None and not SCRIBBLE_KEY.fullmatch(key):
             raise ValueError(
-                f"scribble {key!r} is no key of the store; copy the file into the store and write its key there, as "
-                "scribbles/table.png"
+                f"scribble {key!r} is no key below scribbles/; copy the file into the store and write its key there, "
+                "as scribbles/table.png"
             )
         return key
 
