@@ -144,7 +144,7 @@ def matched(small: Pixels, grown: Plate) -> Plate:
     What the painting differs by along the border is continued outwards and fades: a membrane, as gradient-domain
     cloning makes it (Perez et al. 2003, "Poisson image editing", equation 4, with our push-pull for a solver).
     """
-    from scipy.ndimage import distance_transform_edt
+    from scipy.ndimage import binary_dilation, distance_transform_edt
 
     from productshot.render.fill import continued
     from productshot.render.plate import repainted
@@ -152,8 +152,7 @@ def matched(small: Pixels, grown: Plate) -> Plate:
     at, painted = grown.master, grown.rgb.astype(np.float32)
     outside = np.ones(painted.shape[:2], bool)
     outside[at.top : at.bottom, at.left : at.right] = False
-    border = ~outside
-    border[at.top + 1 : at.bottom - 1, at.left + 1 : at.right - 1] = False
+    border = binary_dilation(outside) & ~outside
     placed = painted.copy()
     placed[at.top : at.bottom, at.left : at.right] = small
     away = distance_transform_edt(outside) / (MATCH_SHARE * min(outside.shape))
