@@ -118,7 +118,11 @@ def measure_pictures(release: Release) -> dict[str, object]:
 
 def measure_second(release: Release, count: int = 200) -> dict[str, object]:
     """Share of keep pictures in which the matte finds nothing but the pasted product."""
-    recipe = RenderRecipe(base=str(release.weights / "base"), controlnet=str(release.weights / "controlnet"))
+    recipe = RenderRecipe(
+        base=str(release.weights / "base"),
+        controlnet=str(release.weights / "controlnet"),
+        controlnet_reads="pocket",
+    )
     base, session = open_base(recipe), open_session("pocket-matte")
     alone, shown = 0, []
     for k in range(count):

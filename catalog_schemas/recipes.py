@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from catalog_schemas.base import Written
 from catalog_schemas.channel import AssetFormat
+from catalog_schemas.scene import Control
 
 
 class PhotoRecipe(Written):
@@ -100,6 +101,16 @@ class AdapterRecipe(Written):
         return self
 
 
+Reads = Literal["pocket", "canny", "scribble", "depth"]
+READABLE: dict[Reads, tuple[Control, ...]] = {
+    "pocket": ("none", "silhouette", "scribble", "edges"),
+    "canny": ("none", "silhouette", "edges"),
+    "scribble": ("none", "silhouette", "scribble"),
+    "depth": ("none", "silhouette", "depth"),
+}
+"""What can be told to a ControlNet by what it was trained to read; the last is the most that it can be told."""
+
+
 class RenderRecipe(Written):
     """How a scene is painted."""
 
@@ -108,6 +119,17 @@ class RenderRecipe(Written):
     )
     controlnet: str = Field(
         "pocket", description="pocket; a path, S3 prefix or pinned hub name of a ControlNet"
+    )
+    controlnet_reads: Reads | None = Field(
+        None,
+        description="the maps that the ControlNet was trained on. pocket: red edges, green scribble, blue silhouette; "
+        "canny: white lines of 1 px on black; scribble: thick ones; depth: near is bright. "
+        "null: pocket's own; any other ControlNet must say",
+    )
+    depth: str | None = Field(
+        None,
+        description="who makes the maps of a ControlNet that reads depth: a path, S3 prefix or pinned hub name of DPT "
+        "or Depth Anything",
     )
     steps: int = Field(20, ge=1, le=200)
     guidance_scale: float = Field(4.0, ge=0, le=30)
@@ -120,6 +142,35 @@ class RenderRecipe(Written):
         le=64,
         description="pictures painted in one pass; always filled up, so neighbours change nothing",
     )
+
+    @property
+    def reads(self) -> Reads:
+        """The form of the control maps."""
+        return self.controlnet_reads or "pocket"
+
+    @model_validator(mode="after")
+    def _controlnet_says_what_it_reads(self) -> RenderRecipe:
+        valid = ", ".join(READABLE)
+        if self.controlnet != "pocket" and self.controlnet_reads is None:
+            raise ValueError(
+                f"controlnet is {self.controlnet}, but controlnet_reads does not say on which maps it was trained; "
+                f"write one of {valid}"
+            )
+        if self.controlnet == "pocket" and self.reads != "pocket":
+            raise ValueError(
+                f"controlnet_reads is {self.reads}, but controlnet is pocket, which reads its own maps only; "
+                "name the ControlNet, or leave controlnet_reads out"
+            )
+        if self.reads == "depth" and self.depth is None:
+            raise ValueError(
+                "controlnet_reads is depth, but depth names no model that makes depth maps; give the path, S3 prefix "
+                "or pinned hub name of DPT or Depth Anything"
+            )
+        if self.reads != "depth" and self.depth is not None:
+            raise ValueError(
+                f"depth is {self.depth}, but the ControlNet reads {self.reads} maps; leave depth out"
+            )
+        return self
 
 
 class GateRecipe(Written):

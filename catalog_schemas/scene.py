@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from catalog_schemas.base import Name, Written
 
 PROMPT_SLOTS = ("noun", "token")
+SCRIBBLE_KEY = re.compile(r"scribbles(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 Lane = Literal["packshot", "keep", "draw"]
+Control = Literal["none", "silhouette", "edges", "scribble", "depth"]
 
 
 class Placement(Written):
@@ -43,9 +45,41 @@ class Scene(Written):
     negative_prompt: str = Field("", max_length=300)
     placement: Placement = Placement()
     shadow: Shadow = Shadow()
-    control: Literal["silhouette", "edges", "none"] = "silhouette"
+    control: Control = Field(
+        "silhouette",
+        description="what the ControlNet is told of the product, each in the form that it reads (recipes.renders): "
+        "silhouette, where it stands (draw tells all that the ControlNet reads); edges, its lines too; scribble, the "
+        "same lines drawn thick; depth, how near it is; none, nothing",
+    )
+    scribble: str | None = Field(
+        None,
+        max_length=300,
+        description="key in the store, as scribbles/table.png, of a hand-drawn picture of the scene around the "
+        "product; needs control: scribble. Ink is the rarer of dark and light; the whole sheet, at most 4:1, is fitted "
+        "into the middle of the square canvas; what the product hides is left out, its own lines are added",
+    )
     ground: Literal["white", "scene"] = "scene"
     variants: int = Field(1, ge=1, le=16)
+
+    @field_validator("scribble")
+    @classmethod
+    def _key_of_the_store(cls, key: str | None) -> str | None:
+        """A scene is painted on any machine, so its scribble lies where all find it."""
+        if key is not None and not SCRIBBLE_KEY.fullmatch(key):
+            raise ValueError(
+                f"scribble {key!r} is no key below scribbles/; copy the file into the store and write its key there, "
+                "as scribbles/table.png"
+            )
+        return key
+
+    @model_validator(mode="after")
+    def _scribble_steers(self) -> Scene:
+        if self.scribble is not None and (self.lane == "packshot" or self.control != "scribble"):
+            told = "lane: packshot" if self.lane == "packshot" else f"control: {self.control}"
+            raise ValueError(
+                f"scribble is given with {told}; only control: scribble of a painted scene uses it"
+            )
+        return self
 
     @field_validator("prompt", "scene_prompt", "negative_prompt")
     @classmethod

@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from catalog_schemas import Catalog, Channel, Scene, Slot, load_channel, load_scene
+from catalog_schemas import Catalog, Channel, RenderRecipe, Scene, Slot, load_channel, load_scene
 from catalog_schemas.base import did_you_mean
+from catalog_schemas.recipes import READABLE
 from productshot.errors import ConfigInvalid, InputRefused
 
 CSV_COLUMNS = ("sku", "noun", "group", "variant")
@@ -54,7 +55,10 @@ def told(error: ValidationError) -> str:
 
 
 def scenes_of(catalog: Catalog) -> dict[str, Scene]:
-    """The catalog's scenes by name, in its order; ConfigInvalid for a name the library lacks."""
+    """The catalog's scenes by name, in its order.
+
+    ConfigInvalid: a name that the library lacks, or a control that the ControlNet cannot read.
+    """
     scenes: dict[str, Scene] = {}
     for entry in catalog.scenes:
         try:
@@ -65,8 +69,21 @@ def scenes_of(catalog: Catalog) -> dict[str, Scene]:
             ) from error
         if scene.name in scenes:
             raise ConfigInvalid("catalog", f"names scene {scene.name!r} twice", "", "name each scene once")
+        _check_control(scene, catalog.recipes.renders)
         scenes[scene.name] = scene
     return scenes
+
+
+def _check_control(scene: Scene, recipe: RenderRecipe) -> None:
+    """ConfigInvalid: the scene steers by what the recipe's ControlNet was not trained on."""
+    readable = READABLE[recipe.reads]
+    if scene.lane != "packshot" and scene.control not in readable:
+        limit = f"ControlNet {recipe.controlnet} reads {recipe.reads} maps: {', '.join(readable)}"
+        other = (
+            "one that reads depth, and a depth model," if scene.control == "depth" else "another ControlNet"
+        )
+        remedy = f"write control: {readable[-1]}, or name {other} in recipes.renders"
+        raise ConfigInvalid(f"scene {scene.name}", f"has control: {scene.control}", limit, remedy)
 
 
 def channels_of(catalog: Catalog) -> dict[str, Channel]:

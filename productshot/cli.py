@@ -1,7 +1,7 @@
 """The commands. Each is a few lines over the library; heavy imports happen inside the command that needs them.
 
-Exit codes: 0 done; 1 check, fix, cutout: something was refused (night, sku, feed with --strict too); 2 bad input,
-one readable line; 3 the store or server is unavailable: run it again.
+Exit codes: 0 done; 1 check, fix, extend, cutout: something was refused (night, sku, feed with --strict too); 2 bad
+input, one readable line; 3 the store or server is unavailable: run it again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from productshot.assets import RuleVerdict
     from productshot.inspection import Picture
     from productshot.night import Night
+    from productshot.photos import Decoder
     from productshot.progress import Progress, ReportProgress
+    from productshot.render.base import Base
+    from productshot.render.outpaint import Brief
     from productshot.report import Written
     from productshot.store import Store
 
@@ -382,9 +385,7 @@ def _inspector(files: list[Path], slot: Slot, matte: Path | None) -> Iterator[Ca
     from productshot.inspection import inspect, needs_matte
     from productshot.photos import Decoder
 
-    for file in files:
-        if not file.is_file():
-            raise ConfigInvalid(f"file {file}", "is not there", "", "check the path")
+    _refuse_missing(files)
     if matte is not None and len(files) > 1:
         raise ConfigInvalid(
             "--matte", f"is given with {len(files)} files", "it fits one", "check them one by one"
@@ -396,6 +397,12 @@ def _inspector(files: list[Path], slot: Slot, matte: Path | None) -> Iterator[Ca
 
     with Decoder() as decoder:
         yield lambda file: inspect(file, _bytes(file), decoder, matte, cutter if needs_matte(slot) else None)
+
+
+def _refuse_missing(files: list[Path]) -> None:
+    for file in files:
+        if not file.is_file():
+            raise ConfigInvalid(f"file {file}", "is not there", "", "check the path")
 
 
 def _verdicts(
@@ -458,17 +465,22 @@ def _output(out: Path, files: list[Path]) -> Path:
         raise ConfigInvalid(f"--out {out}", "has an ending that fix does not write", "", written)
     if out.suffix and len(files) > 1:
         raise ConfigInvalid(f"--out {out}", f"is one file for {len(files)}", "", "name a folder")
+    _refuse_overwriting(out, files)
+    return out
+
+
+def _refuse_overwriting(out: Path, files: list[Path]) -> None:
+    """ConfigInvalid where files would overwrite each other or a photo."""
     stems = [file.stem for file in files]
     if len(set(stems)) < len(stems):
         double = next(stem for stem in stems if stems.count(stem) > 1)
         raise ConfigInvalid(
-            f"--out {out}", f"would take two files called {double!r}", "", "mend them one by one"
+            f"--out {out}", f"would take two files called {double!r}", "", "give them one by one"
         )
     if any(file.resolve() in (out.resolve(), out.resolve() / file.name) for file in files):
         raise ConfigInvalid(
             f"--out {out}", "is where the files lie", "a photo is never overwritten", "name another"
         )
-    return out
 
 
 def _fixed(
@@ -513,6 +525,87 @@ def _fix_lines(one: dict[str, Any]) -> str:
     lines = [f"{one['written']}  {one['bytes']:,} bytes: {done}; product's outline: {one['matte']}"]
     open_ones = [verdict for verdict in one["verdicts"] if verdict["status"] in ("advised", "person")]
     return "\n".join([*lines, *(_check_line({**verdict, "file": one["written"]}) for verdict in open_ones)])
+
+
+@app.command()
+def extend(
+    files: Annotated[list[Path], typer.Argument(help="picture files")],
+    prompt: Annotated[str, typer.Option(help="what the picture shows, without its product")],
+    out: Annotated[Path, typer.Option(help="folder for <name>.png")],
+    to: Annotated[str | None, typer.Option(help="size of the file in px, as 1920x1080")] = None,
+    ratio: Annotated[str | None, typer.Option(help="or its shape, as 16:9: no larger than needed")] = None,
+    negative_prompt: Annotated[str, typer.Option(help="what it does not show")] = "",
+    seed: Annotated[int, typer.Option(help="another one paints another picture", min=0)] = 0,
+    catalog: Annotated[
+        Path | None, typer.Option(help="whose recipes.renders names the models and steps; default: pocket")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Extend pictures to a larger size or another shape: their own pixels stay, the model paints around them."""
+    from catalog_schemas import RenderRecipe
+    from productshot.catalog import load_catalog
+    from productshot.extend import check_prompt, parse_ratio, parse_size
+    from productshot.photos import Decoder
+    from productshot.progress import Progress
+
+    if to is not None and ratio is None:
+        wanted: tuple[int, int] = parse_size(to)
+    elif ratio is not None and to is None:
+        wanted = parse_ratio(ratio)
+    else:
+        raise ConfigInvalid(
+            "extend", "needs one of --to and --ratio", "", "write --to 1920x1080 or --ratio 16:9"
+        )
+    _refuse_missing(files)
+    _refuse_overwriting(out, files)
+    recipe = load_catalog(catalog).recipes.renders if catalog else RenderRecipe()
+    from productshot.render import open_base
+    from productshot.render.outpaint import Brief
+
+    base, told = open_base(recipe), []
+    check_prompt(base, prompt, negative_prompt)
+    brief = Brief(prompt, negative_prompt, seed, recipe)
+    with Decoder() as decoder, _progress() as report:
+        for done, file in enumerate(files, 1):
+            told.append(_extended(file, out, wanted, base, brief, decoder))
+            report(Progress("extend", done, len(files), file.name))
+    _tell(as_json, told, "\n".join(_extend_line(one) for one in told))
+    if any("refused" in one for one in told):
+        raise typer.Exit(1)
+
+
+def _extended(
+    file: Path, out: Path, wanted: tuple[int, int], base: Base, brief: Brief, decoder: Decoder
+) -> dict[str, Any]:
+    """What became of one picture, JSON-able."""
+    from productshot.extend import extended, extension_file, target_of
+    from productshot.files import write_whole
+    from productshot.inspection import ANY_SIZE, on_white
+    from productshot.pixels import size_of
+    from productshot.render.fleet import paint_one
+
+    try:
+        decoded = decoder.pixels(_bytes(file), str(file), ANY_SIZE)
+        picture = on_white(decoded.rgb, decoded.alpha)
+        target = target_of(size_of(picture), wanted, str(file))
+        plate = paint_one(base, extended(base, picture, target, brief))
+    except InputRefused as error:
+        return {"file": str(file), "refused": str(error)}
+    written = out / f"{file.stem}.png"
+    write_whole(written, extension_file(plate.rgb, decoded.ai_source, brief.prompt))
+    return {
+        "file": str(file),
+        "written": str(written),
+        "size": list(plate.size),
+        "picture": list(plate.master),
+    }
+
+
+def _extend_line(one: dict[str, Any]) -> str:
+    if "refused" in one:
+        return f"refused  {one['refused']}"
+    (width, height), (left, top, *_) = one["size"], one["picture"]
+    return f"{one['written']}  {width}x{height} px, the picture begins at {left},{top}"
 
 
 @app.command()

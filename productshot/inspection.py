@@ -71,7 +71,7 @@ def inspect(
     """
     decoded = decoder.pixels(data, str(file), ANY_SIZE)
     seen = Seen(
-        _on_white(decoded.rgb, decoded.alpha),
+        on_white(decoded.rgb, decoded.alpha),
         decoded.alpha,
         decoded.mode,
         decoded.profile,
@@ -95,7 +95,7 @@ def inspect(
     return _with_own_cutout(Picture(data, seen, None, ""), open_cutter(), str(file))
 
 
-def _on_white(rgb: Pixels, alpha: Pixels | None) -> Pixels:
+def on_white(rgb: Pixels, alpha: Pixels | None) -> Pixels:
     """The picture as a shop page shows it: transparent parts on white."""
     if alpha is None:
         return rgb

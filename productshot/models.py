@@ -54,6 +54,11 @@ class Models:
         return _digest(self._recipes.renders.controlnet, "controlnet")
 
     @cached_property
+    def depth_digest(self) -> str:
+        """SHA-256 of the depth model, which the recipe names."""
+        return _digest(self._recipes.renders.depth or "", "depth")
+
+    @cached_property
     def training_digest(self) -> str:
         """SHA-256 of the base model that adapters are trained for."""
         return _digest(self._recipes.adapters.base, "base")

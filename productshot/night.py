@@ -16,6 +16,7 @@ from catalog_schemas import Catalog, Channel, Scene, Sku
 from productshot.assets.credentials import Credentials
 from productshot.catalog import channels_of, noun_missing, scenes_of
 from productshot.errors import InputRefused
+from productshot.geometry import Size
 from productshot.ledger import Ledger
 from productshot.models import Models
 from productshot.photos import Decoder, sku_problem
@@ -28,6 +29,7 @@ from productshot.stages.departures import departed, unpublish
 from productshot.stages.gates import Judged, Painted, judge_render, judge_size, measure_renders
 from productshot.stages.photos import find_photos, measure_photos, product_photos
 from productshot.stages.renders import RenderJob, fallback_of, jobs_of, render_jobs, with_more
+from productshot.stages.scribbles import read_scribbles
 from productshot.stages.twins import find_twins
 from productshot.store import Store
 
@@ -87,6 +89,8 @@ class Night:
         self.models = Models(catalog.recipes)
         self.report = report
         settings = catalog.night
+        side = catalog.recipes.renders.size_px
+        self.scribbles = read_scribbles(self.scenes.values(), Size(side, side), store, settings)
         self.decoder = Decoder(seconds=settings.decode_seconds, memory_mb=settings.decode_memory_mb)
         wanted = [sku for sku in catalog.skus if only is None or sku.sku in only]
         self._said: dict[str, Said] = {}
@@ -256,7 +260,8 @@ class Night:
                     )
                     self._refuse(one, "renders", missing)
                 else:
-                    jobs += jobs_of(one.sku, scene, cutout, one.adapter, self._channels(), tries)
+                    made = jobs_of(one.sku, scene, cutout, one.adapter, self._channels(), tries)
+                    jobs += [job._replace(scribble=self.scribbles.get(scene.name)) for job in made]
         return self._with_more(one.sku.sku, jobs)
 
     def _alone(self, one: SkuNight) -> set[str]:

@@ -8,13 +8,13 @@ locals {
   roles = {
     cpu = {
       list   = [local.photos, "work/", "catalog/", "review/", "state/", "nights/"]
-      read   = [local.photos, "work/", "catalog/", "review/", "state/", "nights/"]
+      read   = [local.photos, "scribbles/", "work/", "catalog/", "review/", "state/", "nights/"]
       write  = ["work/", "catalog/", "review/", "state/", "nights/", ".probe/"]
       delete = [".probe/"]
     }
     gpu = {
       list   = [local.photos, "work/", "catalog/", "review/", "state/", "nights/", "class-images/"]
-      read   = [local.photos, "work/", "catalog/", "review/", "state/", "nights/", "class-images/"]
+      read   = [local.photos, "scribbles/", "work/", "catalog/", "review/", "state/", "nights/", "class-images/"]
       write  = ["work/", "catalog/", "state/", "nights/", "class-images/", ".probe/"]
       delete = [".probe/"]
     }
@@ -26,7 +26,7 @@ locals {
     }
     gc = {
       list   = [local.photos, "work/", "catalog/", "review/", "state/", "nights/"]
-      read   = [local.photos, "work/", "catalog/", "review/", "state/", "nights/"]
+      read   = [local.photos, "scribbles/", "work/", "catalog/", "review/", "state/", "nights/"]
       write  = ["state/"]
       delete = ["work/", "catalog/", "review/", "state/", "nights/"]
     }

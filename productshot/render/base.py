@@ -17,8 +17,15 @@ from productshot.pull import is_elsewhere, place_of
 if TYPE_CHECKING:
     import torch
 
-Kind = Literal["base", "controlnet", "eyes"]
-INDEX = {"base": "model_index.json", "controlnet": "config.json", "eyes": "config.json"}
+    from productshot.render.depth import DepthModel
+
+Kind = Literal["base", "controlnet", "eyes", "depth"]
+INDEX = {
+    "base": "model_index.json",
+    "controlnet": "config.json",
+    "eyes": "config.json",
+    "depth": "config.json",
+}
 """The file that a model directory of each kind must have."""
 DIGESTED = {".json", ".safetensors", ".txt"}
 """What of a model directory changes its output: configurations, weights, vocabularies."""
@@ -42,6 +49,7 @@ class Base:
     controlnet_digest: str
     cell_px: int  # side of one latent cell in px
     step_px: int  # sides of a picture are multiples of this
+    depth: DepthModel | None = None  # who makes the maps of a ControlNet that reads depth
 
 
 def model_digest(path: Path) -> str:
@@ -63,7 +71,7 @@ def model_digest(path: Path) -> str:
 
 def resolve_model(name: str, kind: Kind = "base") -> Path:
     """The directory of a model: "pocket" ships, one from elsewhere was pulled, else a path. ModelMissing: not there."""
-    if name == "pocket":
+    if name == "pocket" and kind != "depth":
         from productshot.pocket.files import base_path, clip_path, controlnet_path
 
         path = {"base": base_path, "controlnet": controlnet_path, "eyes": clip_path}[kind]()
@@ -80,7 +88,7 @@ def resolve_model(name: str, kind: Kind = "base") -> Path:
 
 
 def open_base(recipe: RenderRecipe) -> Base:
-    """The base model and ControlNet of the recipe, frozen, on the GPU where there is one; safetensors only.
+    """The base model, ControlNet and depth model of the recipe, frozen, on the GPU if there is one; safetensors only.
 
     ModelMissing: a directory is not there. ModelDamaged: a file in it cannot be read. ConfigInvalid: not of
     the Stable Diffusion layout, or size_px does not fit it. OutOfMemory: the device is too small.
@@ -111,7 +119,18 @@ def open_base(recipe: RenderRecipe) -> Base:
         controlnet_digest=model_digest(control_path),
         cell_px=cell_px,
         step_px=step_px,
+        depth=_depth_model(recipe, device),
     )
+
+
+def _depth_model(recipe: RenderRecipe, device: torch.device) -> DepthModel | None:
+    """Who makes the maps of a ControlNet that reads depth; None: another one."""
+    if recipe.depth is None:
+        return None
+    from productshot.render.depth import open_depth
+
+    with memory_errors(f"depth model {recipe.depth}"):
+        return open_depth(recipe.depth, device)
 
 
 @contextmanager
@@ -201,5 +220,7 @@ def quiet() -> Iterator[None]:
 
 def _remedy(kind: Kind) -> str:
     """What a person does when a model is not there."""
+    if kind == "depth":
+        return "give the path, S3 prefix or pinned hub name of DPT or Depth Anything with safetensors files"
     made_by = "transformers image model" if kind == "eyes" else f"diffusers {kind}"
     return f"give pocket, or the path, S3 prefix or pinned hub name of a {made_by} with safetensors files"

@@ -16,7 +16,7 @@ from productshot.errors import ConfigInvalid, InputRefused
 from productshot.geometry import Box, Size
 from productshot.pixels import Pixels
 from productshot.render.base import Base
-from productshot.render.control import Control, control_map, place
+from productshot.render.control import control_map, most_told, place
 from productshot.render.fleet import Painting
 from productshot.render.outpaint import Brief, conditions_of, outpaint
 from productshot.render.plate import Plate, plate_size
@@ -51,17 +51,19 @@ def draw_product(
     ratios: Sequence[tuple[int, int]],
     seed: int,
     recipe: RenderRecipe,
+    drawn: Pixels | None = None,
 ) -> Painting:
     """The scene with the product in it, all of it painted; plate.product is None.
 
-    The product stands where scene.placement puts it: edges and silhouette steer unless scene.control is none.
+    The product stands where scene.placement puts it, and is steered by scene.control (`most_told`).
+    drawn: (size_px, size_px) uint8, a hand-drawn scribble of the scene around it.
     ConfigInvalid: no prompt, or no {token} in it for an adapter. InputRefused: an adapter made for another base model.
     """
     prompt = product_prompt(scene, subject)
     canvas = Size(recipe.size_px, recipe.size_px)
     placed, sketch = place(subject.cutout, scene.placement, canvas)
-    kind: Control = "none" if scene.control == "none" else "edges"
-    control = control_map(placed, kind)
+    near = base.depth.near if base.depth else None
+    control = control_map(placed, most_told(scene.control, recipe.reads), recipe.reads, drawn, near)
     brief = Brief(prompt, scene.negative_prompt, seed, recipe)
     steering = conditions_of(knowing(base, subject), brief, control)
     worn = subject.adapter.lora if subject.adapter else None

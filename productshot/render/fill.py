@@ -18,9 +18,14 @@ def extend(rgb: Pixels, known: NDArray[np.bool_]) -> Pixels:
     """
     if not known.any():
         return rgb.copy()
-    weight = known[..., None].astype(np.float32)
-    filled = np.rint(_pull(rgb.astype(np.float32) * weight, weight)).clip(0, 255).astype(np.uint8)
+    filled = np.rint(continued(rgb.astype(np.float32), known)).clip(0, 255).astype(np.uint8)
     return np.where(known[..., None], rgb, filled)
+
+
+def continued(values: Floats, known: NDArray[np.bool_]) -> Floats:
+    """The same of any numbers (h, w, c), float32; somewhere `known` (h, w) is True."""
+    weight = known[..., None].astype(np.float32)
+    return _pull(values * weight, weight)
 
 
 def _pull(colour: Floats, weight: Floats) -> Floats:

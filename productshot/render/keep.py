@@ -34,19 +34,22 @@ def paint_around(
     ratios: Sequence[tuple[int, int]],
     seed: int,
     recipe: RenderRecipe,
+    drawn: Pixels | None = None,
 ) -> Painting:
     """The scene painted for this product, without it: its place holds a continuation of the surroundings.
 
-    cutout: (h, w, 4) uint8 RGBA. ratios: the shapes (width, height) that will be cropped from the plate. The
-    photographed pixels belong into plate.product. A scene with control none is painted as the empty place that
-    it is; the others are painted knowing the product. ConfigInvalid: the scene has no scene_prompt.
+    cutout: (h, w, 4) uint8 RGBA. ratios: the shapes (width, height) that will be cropped from the plate. drawn:
+    (size_px, size_px) uint8, a hand-drawn scribble of the surroundings. The photographed pixels belong into
+    plate.product. A scene with control none is painted as the empty place that it is; the others are painted knowing
+    the product. ConfigInvalid: the scene has no scene_prompt.
     """
     if not scene.scene_prompt:
         remedy = "write what the place looks like without a product"
         raise ConfigInvalid(f"scene {scene.name}", "has no scene_prompt", "the keep lane paints it", remedy)
     canvas = Size(recipe.size_px, recipe.size_px)
     placed, box = place(cutout, scene.placement, canvas)
-    control = control_map(placed, scene.control)
+    near = base.depth.near if base.depth else None
+    control = control_map(placed, scene.control, recipe.reads, drawn, near)
     brief = Brief(scene.scene_prompt, scene.negative_prompt, seed, recipe)
     steering = conditions_of(base, brief, control)
     known = None if control is None else known_product(base, placed)

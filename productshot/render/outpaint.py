@@ -65,7 +65,7 @@ def outpaint(base: Base, plate: Plate, target: Size, brief: Brief, control: Pixe
     at = _on_cells(centred(plate.size, target), base.cell_px)
     canvas, old = _lay(plate.rgb, target, at), _inside(target, at)
     known = Known(encode_pixels(base, extend(canvas, old)), kept_cells(base, old, SEAM_CELLS))
-    steering = conditions_of(base, brief, None if control is None else _lay(control, target, at))
+    steering = conditions_of(base, brief, _grown_control(control, target, at, brief))
     seed = seed_of(brief.seed, "outpaint", target.width, target.height)
     latents = yield Request(steering, target, brief.recipe.steps, seed, known, STRENGTH)
     painted = decode_pixels(base, latents)
@@ -108,6 +108,14 @@ def _lay(pixels: Pixels, canvas: Size, at: Box) -> Pixels:
     out = np.zeros((canvas.height, canvas.width, *pixels.shape[2:]), np.uint8)
     out[at.top : at.bottom, at.left : at.right] = pixels
     return out
+
+
+def _grown_control(control: Pixels | None, canvas: Size, at: Box, brief: Brief) -> Pixels | None:
+    """The control map on a larger canvas: beyond it nothing is told; depth, which cannot say nothing, goes on."""
+    if control is None or brief.recipe.reads != "depth":
+        return None if control is None else _lay(control, canvas, at)
+    beyond = ((at.top, canvas.height - at.bottom), (at.left, canvas.width - at.right), (0, 0))
+    return np.pad(control, beyond, mode="edge")
 
 
 def _inside(canvas: Size, box: Box) -> np.ndarray:

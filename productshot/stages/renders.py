@@ -18,6 +18,7 @@ from productshot.pixels import from_png, png_bytes, size_of
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Adapter, Cutout, Refusal, Render
 from productshot.review import Said
+from productshot.stages.scribbles import Scribble
 
 if TYPE_CHECKING:
     from productshot.render.fleet import Painting
@@ -38,6 +39,7 @@ class RenderJob(NamedTuple):
     variant: int
     attempt: int
     ratios: tuple[tuple[int, int], ...]
+    scribble: Scribble | None = None  # drawn by hand, of the scene around the product
 
     @property
     def seed(self) -> int:
@@ -97,16 +99,31 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
     parents = (job.cutout.digest, *([job.adapter.digest] if job.adapter else []))
     made_by: dict[str, object] = {"scene": job.scene.name, "lane": job.lane}
     if job.lane != "packshot":
-        made_by |= recipe.model_dump(mode="json", exclude={"base", "controlnet", "tries"})
+        made_by |= recipe.model_dump(
+            mode="json", exclude={"base", "controlnet", "controlnet_reads", "depth", "tries"}
+        )
         made_by |= {
-            "scene": job.scene.model_dump(mode="json", exclude={"variants", "shadow", "lane"}),
+            "scene": job.scene.model_dump(mode="json", exclude={"variants", "shadow", "lane", "scribble"}),
             "base": models.base_digest,
             "controlnet": models.controlnet_digest,
             "ratios": [list(ratio) for ratio in job.ratios],
             "seed": job.seed,
             "noun": job.sku.noun if job.lane == "draw" else None,
+            **_steering(job, recipe, models),
         }
     return Task(job.sku.sku, "renders", parents, made_by)
+
+
+def _steering(job: RenderJob, recipe: RenderRecipe, models: Models) -> dict[str, object]:
+    """What steers a picture beside pocket's own maps; empty for these, as it was before there were others."""
+    told: dict[str, object] = {}
+    if recipe.reads != "pocket":
+        told["controlnet_reads"] = recipe.reads
+    if recipe.reads == "depth" and job.scene.control != "none":
+        told["depth"] = models.depth_digest
+    if job.scribble is not None:
+        told["scribble"] = job.scribble.digest
+    return told
 
 
 def render_jobs(
@@ -161,10 +178,11 @@ def _painted(
 def _painting(job: RenderJob, recipe: RenderRecipe, ledger: Ledger, models: Models) -> Painting:
     """The painting of a job in one of the two painted lanes; it reads what it needs when it begins."""
     cutout = from_png(ledger.data(job.sku.sku, "cutouts", job.cutout.digest, "png"))
+    drawn = job.scribble.lines if job.scribble else None
     if job.lane == "keep":
         from productshot.render.keep import paint_around
 
-        return (yield from paint_around(models.base, job.scene, cutout, job.ratios, job.seed, recipe))
+        return (yield from paint_around(models.base, job.scene, cutout, job.ratios, job.seed, recipe, drawn))
     from productshot.adapters import split
     from productshot.render.draw import AdapterWeights, Subject, draw_product
 
@@ -172,7 +190,7 @@ def _painting(job: RenderJob, recipe: RenderRecipe, ledger: Ledger, models: Mode
     lora, rows = split(ledger.data(job.sku.sku, "adapters", job.adapter.digest, "safetensors"))
     worn = AdapterWeights(lora, rows[0] if rows else None)
     subject = Subject(job.sku.noun, job.adapter.token, worn, cutout)
-    return (yield from draw_product(models.base, job.scene, subject, job.ratios, job.seed, recipe))
+    return (yield from draw_product(models.base, job.scene, subject, job.ratios, job.seed, recipe, drawn))
 
 
 def _written(job: RenderJob, task: Task, told: Plate | InputRefused, ledger: Ledger) -> Render:

@@ -20,11 +20,13 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from productshot.catalog import load_catalog
 from productshot.folder import FolderStore
 from productshot.gc import collect
 from productshot.listen import KnownSkus, Receiver
+from productshot.night import Night
 from productshot.progress import silent
 from productshot.purge import purge
 from productshot.run import run_night
@@ -383,6 +385,27 @@ def lacking(store: Watched, role: str) -> set[tuple[str, str]]:
     rights = roles()[role]
     needed, store.needed = store.needed, set()
     return {(right, key) for right, key in needed if not key.startswith(tuple(rights[right]))}
+
+
+def test_whoever_opens_a_night_may_read_its_scribbles(tmp_path: Path) -> None:
+    """A scene's drawing is read before anything is painted, by workers and by gc."""
+    store = Watched(tmp_path / "store")
+    (tmp_path / "store/scribbles").mkdir(parents=True)
+    sheet = Image.new("L", (64, 64), 255)
+    sheet.paste(0, (0, 40, 64, 44))
+    sheet.save(tmp_path / "store/scribbles/table.png")
+    scene = {
+        "name": "table",
+        "scene_prompt": "a table",
+        "control": "scribble",
+        "scribble": "scribbles/table.png",
+    }
+    catalog = load_catalog(write_catalog(tmp_path / "catalog.yaml", scenes=[scene]))
+    for role in ("cpu", "gpu", "gc"):
+        with Night(catalog, store, silent) as night:
+            assert "table" in night.scribbles
+        assert ("read", "scribbles/table.png") in store.needed
+        assert lacking(store, role) == set()
 
 
 def test_each_process_needs_no_more_than_its_role_gives(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from productshot.pocket.diffusion import build_unet, save_pipeline
 from productshot.pocket.text import build_text_encoder, build_tokenizer
 from productshot.pocket.vae import build_vae
 from productshot.render import Base, Plate, model_digest, open_base, resolve_model
+from productshot.render.depth import DepthModel
 from productshot.render.draw import AdapterWeights, Subject, draw_product, knowing, with_token
 from productshot.render.fleet import paint, paint_one
 from productshot.render.keep import known_product, paint_around, without_product
@@ -34,10 +36,8 @@ WIDTH = 32
 SQUARE = [(1, 1)]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with base/ and controlnet/ of pocket's layout, narrow and untrained."""
-    folder = tmp_path_factory.mktemp("tiny")
+def a_model(folder: Path) -> Path:
+    """The folder with base/ and controlnet/ of pocket's layout, narrow and untrained."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         tokenizer = build_tokenizer(["a photo of a mug", "an empty scene on a wooden table"])
@@ -48,11 +48,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return a_model(tmp_path_factory.mktemp("tiny"))
+
+
 def a_recipe(model: Path, **changes: object) -> RenderRecipe:
     """Three steps at 64 px with the tiny model."""
     fields = {
         "base": str(model / "base"),
         "controlnet": str(model / "controlnet"),
+        "controlnet_reads": "pocket",
         "steps": 3,
         "size_px": SIDE,
     }
@@ -74,6 +80,13 @@ def a_cutout() -> Pixels:
     rgba = np.zeros((60, 40, 4), np.uint8)
     rgba[..., 0], rgba[..., 3] = 220, 255
     rgba[[0, -1]] = rgba[:, [0, -1]] = (220, 0, 0, 128)
+    return rgba
+
+
+def a_striped_cutout() -> Pixels:
+    """The card with a white stripe across."""
+    rgba = a_cutout()
+    rgba[25:35, 1:-1, :3] = 255
     return rgba
 
 
@@ -252,6 +265,44 @@ def test_without_control_the_empty_place_is_painted(base: Base, recipe: RenderRe
     )
     assert one.rgb.tobytes() == two.rgb.tobytes()
     assert one.product != two.product
+
+
+def test_both_lanes_show_the_controlnet_what_it_reads(base: Base, model: Path) -> None:
+    """To a canny ControlNet white lines: keep's outline, draw's edges too."""
+    canny = a_recipe(model, controlnet_reads="canny")
+    product = Subject("mug", "sks", None, a_striped_cutout())
+    told = [
+        next(painting).conditions.control
+        for painting in (
+            paint_around(base, a_scene(), a_striped_cutout(), SQUARE, 1, canny),
+            draw_product(base, a_scene(), product, SQUARE, 1, canny),
+        )
+    ]
+    assert all(control is not None and (control == control[:, :1]).all() for control in told)
+    kept, drawn = (int((control > 0).sum()) for control in told)
+    assert 0 < kept < drawn
+
+
+class RedIsNear:
+    """A depth model that answers how red a pixel is."""
+
+    device = torch.device("cpu")
+
+    def __call__(self, pixel_values: Tensor) -> object:
+        return SimpleNamespace(predicted_depth=pixel_values[:, 0])
+
+
+def test_depth_goes_on_where_the_plate_grows(base: Base, model: Path) -> None:
+    """The red card on grey is near; in a wider plate the map's sides are continued, where lines would end."""
+    reads_depth = a_recipe(model, controlnet_reads="depth", depth="never opened")
+    sees = replace(base, depth=DepthModel(RedIsNear(), SIDE, (0, 0, 0), (1, 1, 1), metric=False))
+    scene = a_scene(placement=Placement(centre_x=0, ground_y=1, max_height=1, max_width=1))
+    painting = paint_around(sees, scene, a_cutout(), [(3, 2)], 1, reads_depth)
+    square = next(painting).conditions.control
+    grown = painting.send(torch.zeros(1, 4, 16, 16)).conditions.control
+    assert square is not None and grown is not None and grown.shape[-2:] == (SIDE, 96)
+    assert (square[0, :, 30, 0] > 0.9).all() and (square[0, :, 30, -1] < 0.05).all()
+    assert (grown[..., :16] == square[..., :1]).all() and (grown[..., 80:] == square[..., -1:]).all()
 
 
 def test_keep_without_a_scene_prompt_is_refused(base: Base, recipe: RenderRecipe) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from catalog_schemas import Catalog, Label
+from catalog_schemas import Catalog, Label, scene_names
 from productshot.catalog import channels_of, find_slot, init_catalog, load_catalog, read_nouns
 from productshot.errors import ConfigInvalid
 
@@ -47,6 +47,36 @@ def test_a_bad_catalog_is_one_readable_line(tmp_path: Path, text: str, told: str
         load_catalog(written(tmp_path / "c.yaml", text))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+CANNY = "skus: [{sku: a, noun: mug}]\nrecipes: {renders: {controlnet: models/cn, controlnet_reads: canny}}\n"
+
+
+def test_a_scene_that_steers_by_what_the_controlnet_cannot_read_is_refused(tmp_path: Path) -> None:
+    """When the catalog is read: the scene, its control, what could be told, and what to write instead."""
+    text = CANNY + "scenes: [{name: table, scene_prompt: a table, control: scribble}]"
+    with pytest.raises(
+        ConfigInvalid,
+        match="scene table has control: scribble; ControlNet models/cn reads canny maps: none, silhouette, edges; "
+        "write control: edges, or",
+    ):
+        load_catalog(written(tmp_path / "c.yaml", text))
+
+
+def test_depth_without_a_controlnet_for_it_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    """What ships reads no depth: both models are named."""
+    text = "skus: [{sku: a, noun: mug}]\nscenes: [{name: table, scene_prompt: a table, control: depth}]"
+    with pytest.raises(
+        ConfigInvalid,
+        match="scene table has control: depth; .* or name one that reads depth, and a depth model, in recipes.renders",
+    ):
+        load_catalog(written(tmp_path / "c.yaml", text))
+
+
+def test_every_scene_of_the_library_suits_every_controlnet(tmp_path: Path) -> None:
+    """They say nothing of control, and packshots are not painted."""
+    names = ", ".join(scene_names())
+    assert load_catalog(written(tmp_path / "c.yaml", f"{CANNY}scenes: [{names}]"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

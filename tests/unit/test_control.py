@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from catalog_schemas.scene import Placement
+from catalog_schemas.recipes import Reads
+from catalog_schemas.scene import Control, Placement
 from productshot.geometry import Box, Size
 from productshot.pixels import Pixels
-from productshot.render.control import control_map, edges, place, scribble, silhouette
+from productshot.render.control import control_map, edges, most_told, place, scribble, silhouette
 from productshot.render.fill import extend
 from productshot.render.plate import plate_size
 
@@ -17,6 +19,13 @@ def a_card(colour: tuple[int, int, int] = (230, 60, 20), size: int = 64) -> Pixe
     rgba = np.zeros((size, size, 4), np.uint8)
     rgba[16:48, 16:48] = (*colour, 255)
     return rgba
+
+
+def a_striped_card() -> Pixels:
+    """The card with a bright stripe inside, 30..33."""
+    card = a_card()
+    card[30:34, 20:44, :3] = 255
+    return card
 
 
 def test_the_silhouette_is_the_alpha() -> None:
@@ -59,12 +68,58 @@ def test_a_scribble_is_the_line_three_pixels_wide() -> None:
 
 def test_channels_follow_the_plan() -> None:
     """Silhouette fills blue only; edges fill all three; none is no map."""
-    blue = control_map(a_card(), "silhouette")
-    full = control_map(a_card(), "edges")
+    blue = control_map(a_card(), "silhouette", "pocket")
+    full = control_map(a_card(), "edges", "pocket")
     assert blue is not None and full is not None
     assert [int(blue[..., c].any()) for c in range(3)] == [0, 0, 1]
     assert [int(full[..., c].any()) for c in range(3)] == [1, 1, 1]
-    assert control_map(a_card(), "none") is None
+    assert control_map(a_card(), "none", "pocket") is None
+
+
+def test_pocket_reads_a_scribble_beside_the_silhouette() -> None:
+    """Green and blue: the thin lines are left out."""
+    told = control_map(a_striped_card(), "scribble", "pocket")
+    assert told is not None
+    assert [int(told[..., c].any()) for c in range(3)] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(("control", "striped"), [("silhouette", False), ("edges", True)])
+def test_a_canny_controlnet_reads_thin_white_lines(control: Control, striped: bool) -> None:
+    """Three equal planes of 0 and 255, lines of a pixel; the stripe inside is an edge, of the silhouette it is none."""
+    told = control_map(a_striped_card(), control, "canny")
+    assert told is not None and set(np.unique(told)) == {0, 255}
+    assert (told == told[..., :1]).all()
+    assert (told[30, 12:20, 0] > 0).sum() == 1
+    assert bool(told[28:36, 32].any()) == striped
+
+
+@pytest.mark.parametrize(("control", "striped"), [("silhouette", False), ("scribble", True)])
+def test_a_scribble_controlnet_reads_thick_white_lines(control: Control, striped: bool) -> None:
+    """As for canny, with the pen: three pixels at 64 px."""
+    told = control_map(a_striped_card(), control, "scribble")
+    assert told is not None and set(np.unique(told)) == {0, 255}
+    assert (told == told[..., :1]).all()
+    assert (told[24, 12:20, 0] > 0).sum() == 3
+    assert bool(told[28:36, 32].any()) == striped
+
+
+def test_a_hand_drawn_line_is_hidden_by_the_product_only() -> None:
+    """A line across the canvas shows on both sides of the card, in green and as thick as it was drawn."""
+    drawn = np.zeros((64, 64), np.uint8)
+    drawn[40:44] = 255
+    told = control_map(a_card(), "scribble", "pocket", drawn)
+    assert told is not None
+    assert told[40:44, :14, 1].all() and told[40:44, 50:, 1].all()
+    assert not told[40:44, 20:44, 1].any()
+
+
+@pytest.mark.parametrize(
+    ("reads", "most"), [("pocket", "edges"), ("canny", "edges"), ("scribble", "scribble")]
+)
+def test_a_drawn_product_is_told_by_all_that_the_controlnet_reads(reads: Reads, most: Control) -> None:
+    """Where the scene asks for the silhouette, its default; what it asks for by name stays."""
+    assert most_told("silhouette", reads) == most
+    assert most_told("none", reads) == "none"
 
 
 def test_a_product_stands_where_the_scene_puts_it() -> None:

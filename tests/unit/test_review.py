@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from catalog_schemas import Recipes, ReviewDecision, Scene, Sku
+from catalog_schemas import Recipes, RenderRecipe, ReviewDecision, Scene, Sku
 from productshot.catalog import load_catalog
 from productshot.errors import ConfigInvalid
 from productshot.folder import FolderStore
@@ -94,6 +94,14 @@ def models() -> Models:
     given = Models(Recipes())
     given.__dict__ |= {"base_digest": "b", "controlnet_digest": "c"}
     return given
+
+
+def test_what_the_controlnet_reads_is_in_a_pictures_key(models: Models) -> None:
+    """The same weights shown other maps paint another picture; a packshot has no ControlNet."""
+    recipes = [RenderRecipe(controlnet="x", controlnet_reads=reads) for reads in ("pocket", "canny")]
+    keys = {render_task(a_job(), recipe, models).key for recipe in (*recipes, RenderRecipe())}
+    assert len(keys) == 2
+    assert len({render_task(a_job(lane="packshot"), recipe, models).key for recipe in recipes}) == 1
 
 
 def asked(said: Said, *jobs: RenderJob, models: Models) -> list[tuple[int, int]]:

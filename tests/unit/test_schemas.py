@@ -12,6 +12,7 @@ from catalog_schemas import (
     Catalog,
     Channel,
     Label,
+    RenderRecipe,
     Scene,
     Sku,
     Slot,
@@ -77,6 +78,24 @@ def test_recipe_refuses_a_combination_that_cannot_work() -> None:
     """Prior preservation without images names both fields."""
     with pytest.raises(ValidationError, match="prior_weight is above 0 but prior_images is 0"):
         AdapterRecipe(prior_images=0)
+
+
+def test_a_controlnet_says_on_which_maps_it_was_trained() -> None:
+    """Another one than pocket's must; pocket's own reads nothing but its own."""
+    with pytest.raises(ValidationError, match="does not say on which maps .* write one of pocket, canny"):
+        RenderRecipe(controlnet="models/canny")
+    with pytest.raises(ValidationError, match="controlnet_reads is canny, but controlnet is pocket"):
+        RenderRecipe(controlnet_reads="canny")
+    assert RenderRecipe(controlnet="models/canny", controlnet_reads="canny").reads == "canny"
+    assert RenderRecipe().reads == "pocket"
+
+
+def test_a_controlnet_for_depth_needs_who_makes_depth_maps() -> None:
+    """Both or neither; the message says what to give."""
+    with pytest.raises(ValidationError, match="depth names no model .* give the path, S3 prefix or pinned"):
+        RenderRecipe(controlnet="models/depth", controlnet_reads="depth")
+    with pytest.raises(ValidationError, match="depth is models/dpt, but the ControlNet reads pocket maps"):
+        RenderRecipe(depth="models/dpt")
 
 
 def test_a_channel_without_generated_pictures_takes_packshots_only() -> None:
