@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Annotated, Any
 
@@ -30,3 +31,8 @@ class Written(BaseModel):
                     f"unknown key {str(key)!r}; did you mean {near[0]!r}? valid: {', '.join(valid)}"
                 )
         return data
+
+    def set_fields(self, later: Iterable[str], without: Iterable[str] = ()) -> dict[str, Any]:
+        """The fields that make an output; one that came after the first outputs and is at its default redoes none."""
+        usual = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump(mode="json", exclude={*without, *usual})

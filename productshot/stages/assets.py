@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
-from catalog_schemas import AssetRecipe, Channel, Scene, Slot, Written
+from catalog_schemas import AssetRecipe, Channel, Scene, Slot
 from productshot.assets import (
     Composed,
     asset_manifest,
@@ -75,8 +75,8 @@ def asset_task(job: AssetJob, recipe: AssetRecipe, signed_by: str | None = None)
     """
     render, slot = job.picture.render, slot_of(job, recipe)
     made_by = {
-        **_set_fields(recipe, later=("linear_light", "sharpen"), without={"format"}),
-        "slot": _set_fields(slot, later=("min_bytes",), without={"rules", "count", "role"}),
+        **recipe.set_fields(later=("linear_light", "sharpen"), without=("format",)),
+        "slot": slot.set_fields(later=("min_bytes",), without=("rules", "count", "role")),
         "channel": job.channel.name,
         "number": job.number,
         "shadow": job.scene.shadow.model_dump(mode="json"),
@@ -96,12 +96,6 @@ def slot_of(job: AssetJob, recipe: AssetRecipe) -> Slot:
     if recipe.format is None or not job.slot.takes(recipe.format):
         return job.slot
     return job.slot.model_copy(update={"format": recipe.format})
-
-
-def _set_fields(written: Written, later: Sequence[str], without: set[str]) -> dict[str, Any]:
-    """The fields that make an output; one that came after the first outputs and is at its default redoes none."""
-    usual = {name for name in later if getattr(written, name) == type(written).model_fields[name].default}
-    return written.model_dump(mode="json", exclude={*without, *usual})
 
 
 def _source_type(render: Render) -> str | None:

@@ -97,9 +97,9 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
     parents = (job.cutout.digest, *([job.adapter.digest] if job.adapter else []))
     made_by: dict[str, object] = {"scene": job.scene.name, "lane": job.lane}
     if job.lane != "packshot":
-        made_by |= recipe.model_dump(mode="json", exclude={"base", "controlnet", "tries"})
+        made_by |= recipe.set_fields(later=("upscale",), without=_not_made_by(job.lane))
         made_by |= {
-            "scene": job.scene.model_dump(mode="json", exclude={"variants", "shadow", "lane"}),
+            "scene": job.scene.model_dump(mode="json", exclude={"variants", "shadow", "lane", "relight"}),
             "base": models.base_digest,
             "controlnet": models.controlnet_digest,
             "ratios": [list(ratio) for ratio in job.ratios],
@@ -107,6 +107,11 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
             "noun": job.sku.noun if job.lane == "draw" else None,
         }
     return Task(job.sku.sku, "renders", parents, made_by)
+
+
+def _not_made_by(lane: str) -> set[str]:
+    """Fields of the recipe that change nothing in a picture of the lane; models are known by their digests."""
+    return {"base", "controlnet", "tries", *(["upscale"] if lane == "draw" else [])}
 
 
 def render_jobs(
