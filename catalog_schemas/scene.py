@@ -45,6 +45,12 @@ class Scene(Written):
     shadow: Shadow = Shadow()
     control: Literal["silhouette", "edges", "none"] = "silhouette"
     ground: Literal["white", "scene"] = "scene"
+    relight: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="keep: how far the product's light follows the scene's; 1: by a CIEDE2000 of 2 at most",
+    )
     variants: int = Field(1, ge=1, le=16)
 
     @field_validator("prompt", "scene_prompt", "negative_prompt")
