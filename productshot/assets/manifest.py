@@ -39,6 +39,9 @@ def asset_manifest(
             "digest": photo.digest,
             "ai_source": photo.ai_source,
             "mask": {"key": photo.mask_key, "digest": photo.mask_digest} if photo.mask_key else None,
+            "clutter": {"key": photo.clutter_key, "digest": photo.clutter_digest}
+            if photo.clutter_key
+            else None,
         },
         "cutout": {"key": cutout.key, "digest": cutout.digest, "confidence": cutout.confidence},
         "adapter": render.adapter,

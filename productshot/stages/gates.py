@@ -201,7 +201,9 @@ def judge_render(
     policy: ReviewPolicy,
     alone: Collection[str] = (),
 ) -> Verdict:
-    """The verdict of all gates; an unsure cutout, one that is alone and, by policy, a drawn product go to a person.
+    """The verdict of all gates; an unsure cutout, one that clutter met, one that is alone go to a person.
+
+    So does, by policy, a drawn product.
 
     What a gate refuses comes first, what it asks a person comes before the policy's question.
     """
@@ -216,6 +218,14 @@ def judge_render(
             value=f"{confidence:.2f}",
             limit=f"at least {cutouts.min_confidence:.2f}",
             remedy="look at the cutout; approve, or add <name>.mask.png beside the photo",
+        )
+    if render.cutout.hidden:
+        return Verdict(
+            status="person",
+            gate="cutout_clutter",
+            value=f"clutter touched {render.cutout.hidden:.0%} of the product's outline",
+            limit="it may have hidden a part of the product",
+            remedy="look at the cutout; approve, or take a photo without it",
         )
     if render.cutout.digest in alone:
         return Verdict(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from productshot.catalog import load_catalog
 from productshot.errors import ConfigInvalid
@@ -241,3 +241,17 @@ def test_the_report_escapes_hostile_names(root: Path) -> None:
     html = (root / written.html_key).read_text()
     assert "<img src=x" not in html
     assert "&lt;img src=x" in html
+
+
+def test_a_photo_with_clutter_waits_for_a_person_or_another_photo(root: Path) -> None:
+    """The marks are no photo; alone a person is asked of what they touch, and a photo without any serves by itself."""
+    put_photo(root, "mug-1", "front")
+    marks = Image.new("L", (1200, 1200), 0)
+    ImageDraw.Draw(marks).rectangle([850, 500, 1200, 700], fill=255)
+    marks.save(root / "photos/mug-1/front.clutter.png")
+    first = run(root).report["skus"][0]
+    put_photo(root, "mug-1", "side", shift=20)
+    second = run(root).report["skus"][0]
+    assert first["confidence"] == [1.0] and not first["assets"]
+    assert "clutter touched" in str(first)
+    assert len(second["assets"]) == 1
