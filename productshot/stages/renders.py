@@ -97,7 +97,7 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
     parents = (job.cutout.digest, *([job.adapter.digest] if job.adapter else []))
     made_by: dict[str, object] = {"scene": job.scene.name, "lane": job.lane}
     if job.lane != "packshot":
-        made_by |= recipe.set_fields(later=("upscale",), without=_not_made_by(job.lane))
+        made_by |= recipe.model_dump(mode="json", exclude=_not_made_by(job.lane))
         made_by |= {
             "scene": job.scene.model_dump(mode="json", exclude={"variants", "shadow", "lane", "relight"}),
             "base": models.base_digest,

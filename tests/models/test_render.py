@@ -59,12 +59,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def a_recipe(model: Path, **changes: object) -> RenderRecipe:
-    """Three steps at 64 px with the tiny model."""
+    """Three steps at 64 px with the tiny model, painted once."""
     fields = {
         "base": str(model / "base"),
         "controlnet": str(model / "controlnet"),
         "steps": 3,
         "size_px": SIDE,
+        "upscale": 1,
     }
     return RenderRecipe.model_validate({**fields, **changes})
 
