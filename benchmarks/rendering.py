@@ -6,31 +6,40 @@
 Parts: fleet (pictures a second of one batch with eight adapters, of diffusers' `set_adapters` one picture after the
 other, and of the same batch without adapters, interleaved; whether place and company change a bit), batch (the same
 batch at several sizes), outpaint (seams, and whether the continued part is still the scene), adapter (keep with and
-without the SKU's adapter: does the product's ground get better or worse).
+without the SKU's adapter: does the product's ground get better or worse), upscale (keep plates painted once more at
+twice and four times their size: seams, scenes, verdicts, sharpness, seconds; sheets at the size of a slot).
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
+from PIL import Image
+from scipy.ndimage import sobel
 from torch import Tensor
 
-from benchmarks.judge import KINDS, fit_judge, renders, verdicts, with_none
+from benchmarks.judge import KINDS, Judge, fit_judge, renders, verdicts, with_none
 from benchmarks.learning import a_set, trained
 from benchmarks.parts import run_parts, timed
-from catalog_schemas import AdapterRecipe, Recipes, RenderRecipe, Scene, Shadow
+from catalog_schemas import AdapterRecipe, AssetRecipe, Recipes, RenderRecipe, Scene, Shadow, Slot, load_scene
+from productshot.assets import scene_picture
+from productshot.assets.ground import enlarge
 from productshot.gates import Comparison, Senses, measure_render
+from productshot.gates import judge as judge_measures
+from productshot.gates.comparison import luma
 from productshot.gates.ground import seam
 from productshot.geometry import Box, Size
 from productshot.models import Models
+from productshot.pixels import Pixels, resize, size_of
 from productshot.pocket import clip, files
 from productshot.pocket.instances import views_of
 from productshot.pocket.sheets import contact_sheet
@@ -40,12 +49,18 @@ from productshot.render.fleet import Painting, paint, paint_one
 from productshot.render.keep import paint_around
 from productshot.render.outpaint import Brief, outpaint
 from productshot.render.plate import Plate
-from productshot.render.sample import Conditions, Request, decode_pixels, encode_text, sample
+from productshot.render.sample import Conditions, Request, decode_pixels, encode_text, sample, windows
+from productshot.render.upscale import upscale
 from productshot.stages.gates import compare, senses_of
 
 UNSEEN_SEED = 95_000_000
 RANK, SLOTS = 8, 8
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+EMPTY = "a photo of an empty scene "
+LIBRARY = ("wooden-table", "sandy-beach", "green-grass", "marble-counter",
+           "brick-wall", "pink-fabric", "sunny-room", "autumn-forest")  # fmt: skip
+UPSCALES = ((1, 0.1), (2, 0.05), (2, 0.1), (2, 0.2), (4, 0.05))
+"""Factor and strength."""
 WIDE = Size(384, 128)
 """Three squares beside each other: the outer ones are continued, nothing of the first is in them."""
 
@@ -163,13 +178,17 @@ def measure_batch(out: Path, rounds: int = 3, steps: int = 10) -> dict[str, obje
     }
 
 
+def a_judge() -> Judge:
+    """A judge of nouns, colours and scenes, fitted to drawings that no model was trained on."""
+    pipeline = StableDiffusionPipeline.from_pretrained(files.base_path(), dtype=torch.float32)
+    tower, rng = clip.load_tower(files.clip_path()), np.random.default_rng(1)
+    return fit_judge(tower, with_none(renders(8_192, UNSEEN_SEED), pipeline, rng))
+
+
 def measure_outpaint(out: Path, count: int = 48) -> dict[str, object]:
     """Squares of all scenes continued to three times their width: seams, and the scenes of the outer squares."""
     recipe = RenderRecipe()
-    base = open_base(recipe)
-    pipeline = StableDiffusionPipeline.from_pretrained(files.base_path(), dtype=torch.float32)
-    tower, rng = clip.load_tower(files.clip_path()), np.random.default_rng(1)
-    judge = fit_judge(tower, with_none(renders(8_192, UNSEEN_SEED), pipeline, rng))
+    base, judge = open_base(recipe), a_judge()
 
     def wide(number: int) -> Painting:
         brief = Brief(f"a photo of an empty scene {SCENES[number % len(SCENES)]}", "", number, recipe)
@@ -252,11 +271,120 @@ def measured(seen: Comparison, senses: Senses) -> dict[str, float]:
     return {name: numbers[name] for name in wanted if name in numbers}
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A keep picture to be: its scene, its product (h, w, 4) uint8, its plate, and a number to seed it with."""
+
+    scene: Scene
+    cutout: Pixels
+    plate: Plate
+    number: int
+
+
+def measure_upscale(out: Path, products: int = 2) -> dict[str, object]:
+    """Plates of library scenes, twice as wide as high: enlarged smoothly, and painted once more in several ways."""
+    models, recipe, judge = Models(Recipes()), RenderRecipe(upscale=1), a_judge()
+    asked = [(load_scene(name), views_of(n, 92_000_000)[-1]) for n in range(products) for name in LIBRARY]
+    paintings = (
+        paint_around(models.base, scene, cutout, [(2, 1)], number, recipe)
+        for number, (scene, cutout) in enumerate(asked)
+    )
+    began = time.perf_counter()
+    plates = all_of(models.base, paintings, recipe.batch)
+    figures = {"painted_s": round((time.perf_counter() - began) / len(plates), 2)}
+    shown = [Shown(*pair, plate, n) for n, (pair, plate) in enumerate(zip(asked, plates, strict=True))]
+    sheets = {}
+    for factor, strength in UPSCALES:
+        larger, seconds = repainted_all(models.base, shown, recipe, factor, strength)
+        name = f"{factor} at {strength:g}" if factor > 1 else "smooth"
+        figures[name], sheets[name] = upscale_figures(larger, models, judge)
+        figures[name] |= {"seconds": seconds}
+    for row, (scene, *_) in enumerate(asked[: len(LIBRARY)]):
+        pictures = np.hstack([pages[row] for pages in sheets.values()])
+        Image.fromarray(pictures).save(out / f"upscale-{scene.name}.png")
+    return figures
+
+
+def all_of(base: Base, paintings: Iterable[Painting], slots: int) -> list[Plate]:
+    """The plates in order; none is refused."""
+    told = sorted(paint(base, paintings, slots), key=lambda each: each[0])
+    return [plate for _, plate in told if isinstance(plate, Plate)]
+
+
+def repainted_all(
+    base: Base, shown: Sequence[Shown], recipe: RenderRecipe, factor: int, strength: float
+) -> tuple[list[Shown], float]:
+    """The pictures with larger plates, and the seconds that each took."""
+    began = time.perf_counter()
+    paintings = (
+        upscale(base, one.plate, Brief(one.scene.scene_prompt, "", one.number, recipe), factor, strength)
+        for one in shown
+    )
+    plates = all_of(base, paintings, recipe.batch)
+    seconds = (time.perf_counter() - began) / len(shown)
+    larger = [replace(one, plate=plate) for one, plate in zip(shown, plates, strict=True)]
+    return larger, round(seconds, 2)
+
+
+def upscale_figures(
+    shown: Sequence[Shown], models: Models, judge: Judge
+) -> tuple[dict[str, object], list[Pixels]]:
+    """What is measured of pictures, and each at 1,000 px."""
+    accepted, matches, seams, energy, small, pages = [], [], [], [], [], []
+    for one in shown:
+        plate, prompt = one.plate, one.scene.scene_prompt
+        assert plate.product is not None
+        seen = compare(plate.rgb, plate.master, plate.product, one.cutout, one.scene.shadow)
+        seen = replace(seen, described=seen.bare, prompt=prompt)
+        measures = measure_render("bench", "keep", seen, senses_of(models))
+        accepted.append(judge_measures(measures, "keep", Recipes().limits).status == "accepted")
+        matches.append(measures.numbers["prompt_match"])
+        seams.append(max(seam(plate.rgb, box) for box in shown_windows(plate)))
+        page = enlarge(plate.rgb, (*map(float, plate.master),), Size(1000, 1000))
+        energy.append(tenengrad(page))
+        small.append(resize(np.asarray(page, np.uint8), Size(128, 128)))
+        cutout = resize(one.cutout, Size(*(4 * side for side in size_of(one.cutout))))
+        slot = Slot(
+            name="page",
+            role="lifestyle",
+            lanes=("keep",),
+            preferred_width=1000,
+            min_width=16,
+            max_bytes=10**8,
+        )
+        pages.append(scene_picture(plate.rgb, plate.master, plate.product, cutout, one.scene.shadow, slot,
+                                   AssetRecipe(max_upscale=4), "bench").rgb)  # fmt: skip
+    scenes = [SCENES.index(one.scene.scene_prompt.removeprefix(EMPTY)) for one in shown]
+    right = verdicts(judge, np.stack(small))["scene"] == scenes
+    figures: dict[str, object] = {
+        "accepted": round(statistics.mean(accepted), 3),
+        "scene_right": round(float(right.mean()), 3),
+        "prompt_match": round(statistics.mean(matches), 3),
+        "seam_median": round(statistics.median(seams), 2),
+        "seam_most": round(max(seams), 2),
+        "gradient_energy": round(statistics.geometric_mean(energy), 1),
+    }
+    return figures, pages
+
+
+def shown_windows(plate: Plate) -> list[Box]:
+    """The windows in which the network saw a plate; of one that was not painted anew, in which it would have."""
+    side = min(256, plate.master.size.width)
+    return windows(plate.size, Size(side, side))
+
+
+def tenengrad(picture: Pixels) -> float:
+    """Mean squared Sobel gradient of the luma (Krotkov 1988)."""
+    y = luma(picture)
+    return float((sobel(y, axis=0) ** 2 + sobel(y, axis=1) ** 2).mean())
+
+
 PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
     "fleet": measure_fleet,
     "batch": measure_batch,
     "outpaint": measure_outpaint,
     "adapter": measure_adapter,
+    "upscale": measure_upscale,
 }
 
 

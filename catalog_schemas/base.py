@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any
 
@@ -40,3 +40,8 @@ class Written(BaseModel):
                     f"unknown key {str(key)!r}; {did_you_mean(str(key), valid)}valid: {', '.join(valid)}"
                 )
         return data
+
+    def set_fields(self, later: Iterable[str], without: Iterable[str] = ()) -> dict[str, Any]:
+        """The fields that make an output; one that came after the first outputs and is at its default redoes none."""
+        usual = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump(mode="json", exclude={*without, *usual})

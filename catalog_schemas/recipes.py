@@ -135,6 +135,10 @@ class RenderRecipe(Written):
     guidance_scale: float = Field(4.0, ge=0, le=30)
     control_scale: float = Field(1.0, ge=0, le=2)
     size_px: int = Field(128, ge=64, le=2048, multiple_of=16, description="side of the square master render")
+    upscale: Literal[1, 2, 4] = Field(
+        2,
+        description="a keep picture's surroundings are painted once more, this much larger; 1: enlarged only",
+    )
     tries: int = Field(1, ge=1, le=16, description="seeds tried before a picture counts as refused")
     batch: int = Field(
         4,

@@ -59,6 +59,12 @@ class Scene(Written):
         "into the middle of the square canvas; what the product hides is left out, its own lines are added",
     )
     ground: Literal["white", "scene"] = "scene"
+    relight: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="keep: how far the product's light follows the scene's; 1: by a CIEDE2000 of 2 at most",
+    )
     variants: int = Field(1, ge=1, le=16)
 
     @field_validator("scribble")

@@ -52,6 +52,11 @@ SOLVE_PX = 60_000
 COLOUR_PX = 1024
 """Edge colours are estimated at this size at most; they vary slowly."""
 
+CLUTTER = 128
+"""Level from which a pixel of <name>.clutter.png marks clutter."""
+NEAR = 0.005
+"""Clutter so near to the product, share of the picture's longer side, is beside it."""
+
 MIN_SHARE = 0.005
 """A product smaller than this share of the photo counts as not found."""
 SNAP_LOW, SNAP_HIGH, BOX_ALPHA = 3, 252, 8
@@ -105,6 +110,8 @@ class CutoutPixels:
     box: Box
     evidence: Evidence | None = None
     """None for a cutout that the photo brought along."""
+    hidden: float = 0.0
+    """Share of the product's outline, 0..1, beside clutter that a person marked: there it may hide the product."""
 
 
 def confidence_of(evidence: Evidence) -> float:
@@ -213,13 +220,21 @@ def chance_map(photo: Pixels, session: Session) -> Alpha:
 # ---- the cut
 
 
-def cut_out(photo: Pixels, session: Session, recipe: Recipe, item: str = "photo") -> CutoutPixels:
+def cut_out(
+    photo: Pixels, session: Session, recipe: Recipe, item: str = "photo", clutter: Pixels | None = None
+) -> CutoutPixels:
     """The product of a photo (h, w, 3) uint8 sRGB, at the photo's size; the same arguments give the same bytes.
 
-    InputRefused (naming `item`): nothing that looks like a product was found.
+    `clutter` (h, w) uint8: white where something is that is not the product; all of it is ground.
+    InputRefused (naming `item`): nothing that looks like a product was found, or clutter is of another size.
     """
     look = _shrunk(photo, min(LOOK_PX, recipe.solve_limit_px))
     views = [_looked_twice(look, session), mirrored(_looked_twice(mirrored(look), session))]
+    marked = np.zeros(look.shape[:2], bool)
+    if clutter is not None:
+        _refuse_size(photo, clutter, f"clutter of {item}")
+        marked = _shrunk(clutter, max(look.shape[:2])) >= CLUTTER
+        views = [np.asarray(np.where(marked, 0, view), np.float32) for view in views]
     coarse = (views[0] + views[1]) / 2
     kept = salient(coarse)
     share = float(kept.mean())
@@ -232,30 +247,62 @@ def cut_out(photo: Pixels, session: Session, recipe: Recipe, item: str = "photo"
         )
     band_px = max(2, round(recipe.band_px_per_1000 * max(look.shape[:2]) / 1000))
     trimap = trimap_of(coarse, kept, band_px)
+    trimap[marked] = 0
     small = _shrunk(photo, _solve_side(photo, trimap, recipe.solve_limit_px))
     trimap = _stretched(trimap, small)
     alpha = enlarged(solved(small, trimap), trimap, small, photo)
-    return _finished(photo, alpha, evidence_of(look, coarse, kept, iou(*map(salient, views))))
+    evidence = evidence_of(look, coarse, kept, iou(*map(salient, views)))
+    return _finished(photo, _cleared(alpha, clutter), evidence, outline_met(kept, marked))
 
 
-def bring_own(photo: Pixels, alpha: Pixels, item: str = "mask") -> CutoutPixels:
+def bring_own(
+    photo: Pixels, alpha: Pixels, item: str = "mask", clutter: Pixels | None = None
+) -> CutoutPixels:
     """The cutout that a photo (h, w, 3) uint8 brings along as alpha (h, w) uint8; its edge colours are cleaned too.
 
-    InputRefused: the sizes differ, or nothing is opaque.
+    `clutter` as in `cut_out`. InputRefused: the sizes differ, or nothing is opaque.
     """
-    if photo.shape[:2] != alpha.shape:
-        sizes = [f"{a.shape[1]}x{a.shape[0]} px" for a in (alpha, photo)]
-        raise InputRefused(
-            item, f"is {sizes[0]}", f"its photo is {sizes[1]}", "draw the mask at the photo's size"
-        )
-    if not (alpha > BOX_ALPHA).any():
+    _refuse_size(photo, alpha, item)
+    hidden, own = 0.0, np.asarray(alpha / 255, np.float32)
+    if clutter is not None:
+        _refuse_size(photo, clutter, f"clutter of {item}")
+        own = _cleared(own, clutter)
+        hidden = outline_met(own > 0.5, clutter >= CLUTTER)
+    if not (own > BOX_ALPHA / 255).any():
         raise InputRefused(
             item, "is empty", "white marks the product", "draw the product white, or remove the mask"
         )
-    return _finished(photo, alpha.astype(np.float32) / 255, None)
+    return _finished(photo, own, None, hidden)
 
 
-def _finished(photo: Pixels, alpha: Alpha, evidence: Evidence | None) -> CutoutPixels:
+def outline_met(product: Mask, clutter: Mask) -> float:
+    """Share of a product's outline, 0..1, that lies beside clutter, which may hide a part of the product there.
+
+    Beside: within NEAR of the picture's longer side, as marks drawn by hand leave a gap.
+    """
+    from scipy import ndimage
+
+    outline = product & ~ndimage.binary_erosion(product, border_value=1)
+    reach = max(1, round(NEAR * max(product.shape)))
+    near = ndimage.distance_transform_edt(~clutter) <= reach if clutter.any() else clutter
+    return float((outline & near).sum() / max(outline.sum(), 1))
+
+
+def _cleared(alpha: Alpha, clutter: Pixels | None) -> Alpha:
+    """The alpha (h, w), 0 where clutter is."""
+    return alpha if clutter is None else np.minimum(alpha, 1 - clutter.astype(np.float32) / 255)
+
+
+def _refuse_size(photo: Pixels, mask: Pixels, item: str) -> None:
+    """Raise InputRefused for a mask that is not of its photo's size."""
+    if photo.shape[:2] != mask.shape:
+        sizes = [f"{a.shape[1]}x{a.shape[0]} px" for a in (mask, photo)]
+        raise InputRefused(
+            item, f"is {sizes[0]}", f"its photo is {sizes[1]}", "draw the mask at the photo's size"
+        )
+
+
+def _finished(photo: Pixels, alpha: Alpha, evidence: Evidence | None, hidden: float = 0.0) -> CutoutPixels:
     """Snapped alpha, decontaminated colours, box and confidence."""
     levels = np.round(alpha * 255).astype(np.uint8)
     levels[levels < SNAP_LOW] = 0
@@ -263,7 +310,7 @@ def _finished(photo: Pixels, alpha: Alpha, evidence: Evidence | None) -> CutoutP
     rows, columns = (np.flatnonzero((levels > BOX_ALPHA).any(axis)) for axis in (1, 0))
     box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     rgba = np.dstack([clean_colours(photo, levels, box), levels])
-    return CutoutPixels(rgba, 1.0 if evidence is None else confidence_of(evidence), box, evidence)
+    return CutoutPixels(rgba, 1.0 if evidence is None else confidence_of(evidence), box, evidence, hidden)
 
 
 def clean_colours(photo: Pixels, levels: Pixels, box: Box) -> Pixels:

@@ -56,7 +56,7 @@ RECORD_TYPES: dict[str, type[Record]] = {
     "assets": Asset,
 }
 
-NAMES_OF_PHOTOS = {"key", "role", "view", "photo"}
+NAMES_OF_PHOTOS = {"key", "role", "view", "photo", "clutter"}
 """Recipe fields that follow the shop's file names, not a recipe that a person set."""
 
 NAMES_OF_PICTURES = ("scene", "lane", "seed", "channel", "slot", "number")

@@ -317,8 +317,17 @@ def role_and_view(file_name: str, rules: Sequence[PhotoRule]) -> tuple[str, str 
 
 def is_mask(key: str) -> bool:
     """True for <name>.mask.png, the mask that a shop laid beside a photo."""
+    return _is_beside(key, ".mask.png")
+
+
+def is_clutter(key: str) -> bool:
+    """True for <name>.clutter.png, which marks what is in a photo and is not its product, as a hand that holds it."""
+    return _is_beside(key, ".clutter.png")
+
+
+def _is_beside(key: str, ending: str) -> bool:
     name = key.rsplit("/", 1)[-1].lower()
-    return name.endswith(".mask.png") and name != ".mask.png"
+    return name.endswith(ending) and name != ending
 
 
 def is_picture_name(key: str) -> bool:

@@ -59,6 +59,18 @@ def lay(pixels: Pixels, canvas: Size, at: Box) -> Pixels:
     return out
 
 
+def linear_light(rgb: Pixels) -> NDArray[np.float32]:
+    """Linear light, 0..1, of sRGB (..., 3) uint8 (IEC 61966-2-1)."""
+    level = np.arange(256) / 255
+    light = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    return light.astype(np.float32)[rgb]
+
+
+def srgb_levels(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """sRGB, 0..1, of linear light, 0..1 (IEC 61966-2-1)."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
 def png_bytes(pixels: Pixels) -> bytes:
     """The picture as PNG, the same bytes for the same pixels."""
     buffer = io.BytesIO()

@@ -31,6 +31,8 @@ class Photo(Record):
     ai_source: str | None = None  # DigitalSourceType URI when the photo says that AI made it
     mask_key: str | None = None  # <name>.mask.png beside it
     mask_digest: str | None = None
+    clutter_key: str | None = None  # <name>.clutter.png beside it
+    clutter_digest: str | None = None
 
 
 class Cutout(Record):
@@ -43,6 +45,7 @@ class Cutout(Record):
     box: Box  # in the photo
     confidence: float
     photo: Photo
+    hidden: float = 0.0  # share of the product's outline beside marked clutter, 0..1
 
 
 class Adapter(Record):

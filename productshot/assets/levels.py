@@ -9,11 +9,10 @@ import threading
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from productshot.geometry import Box, Size
-from productshot.pixels import Pixels, box_of, size_of
+from productshot.pixels import Pixels, box_of, linear_light, size_of, srgb_levels
 
 SOLID = 128
 """The product is where the alpha is at least this; a fainter fringe belongs to its edge."""
@@ -93,7 +92,7 @@ def _halved(plane: Image.Image) -> Image.Image:
 def _light(cutout: Pixels) -> list[Image.Image]:
     """Premultiplied linear red, green and blue (0..1 times alpha) and alpha (0..1), as planes of mode F."""
     alpha = cutout[..., 3].astype(np.float32) / 255
-    light = _linear()[cutout[..., :3]] * alpha[..., None]
+    light = linear_light(cutout[..., :3]) * alpha[..., None]
     planes = [*np.moveaxis(light, -1, 0), alpha]
     return [Image.fromarray(np.pad(plane, PAD)) for plane in planes]
 
@@ -103,13 +102,5 @@ def _as_srgb(planes: list[Image.Image]) -> Pixels:
     red, green, blue, alpha = (np.asarray(plane) for plane in planes)
     solid = np.clip(alpha, 1e-4, 1)
     light = np.clip(np.stack([red, green, blue], axis=-1) / solid[..., None], 0, 1)
-    srgb = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    straight = np.concatenate([srgb, np.clip(alpha, 0, 1)[..., None]], axis=-1)
+    straight = np.concatenate([srgb_levels(light), np.clip(alpha, 0, 1)[..., None]], axis=-1)
     return np.asarray(np.rint(straight * 255), np.uint8)
-
-
-def _linear() -> NDArray[np.float32]:
-    """Linear light 0..1 of each sRGB level 0..255 (IEC 61966-2-1)."""
-    level = np.arange(256) / 255
-    light = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
-    return light.astype(np.float32)

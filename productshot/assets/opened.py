@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from productshot.assets.levels import Levels
+from productshot.assets.relight import in_scene
 from productshot.errors import InputRefused, StorageMissing
 from productshot.ledger import Ledger
 from productshot.pixels import Pixels, from_png
-from productshot.records import Photo
+from productshot.records import Photo, Render
 
 KEPT = 4
 """Pictures kept open: the slots of a SKU take turns between the cutouts of its views and the plates of its scenes."""
@@ -28,9 +30,24 @@ class Opened:
         """The cutout with that digest; InputRefused when its bytes are not what was written."""
         levels: Levels = self._open(
             f"{sku}/{digest}",
-            lambda: Levels(from_png(self._ledger.data(sku, "cutouts", digest, "png")), self._linear_light),
+            lambda: Levels(self._cutout(sku, digest), self._linear_light),
         )
         return levels
+
+    def _cutout(self, sku: str, digest: str) -> Pixels:
+        return from_png(self._ledger.data(sku, "cutouts", digest, "png"))
+
+    def relit(self, render: Render, amount: float) -> tuple[Levels, float]:
+        """The cutout of a keep render in its scene's light, and the largest CIEDE2000 that this made in it."""
+        key = f"{render.sku}/{render.cutout.digest}/{render.digest}/{render.product}/{amount}"
+        relit: tuple[Levels, float] = self._open(key, partial(self._relit, render, amount))
+        return relit
+
+    def _relit(self, render: Render, amount: float) -> tuple[Levels, float]:
+        assert render.product is not None
+        plate = self.plate(render.sku, render.digest)
+        made = in_scene(self._cutout(render.sku, render.cutout.digest), plate, render.product, amount)
+        return Levels(made.rgba, self._linear_light), made.delta_e
 
     def plate(self, sku: str, digest: str) -> Pixels:
         """The painted plate with that digest, (h, w, 3); refused like a cutout."""

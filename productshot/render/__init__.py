@@ -10,6 +10,7 @@
     fill.py      smooth continuation of colours into unknown pixels
     fleet.py     many paintings side by side
     outpaint.py  a square painting grown to the shapes that the slots need
+    upscale.py   a painting at twice or four times its size, with detail of its own
     keep.py      paint_around: the photographed product stays, the model paints the rest
     draw.py      draw_product: the model draws the product from its adapter
 

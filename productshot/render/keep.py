@@ -18,6 +18,7 @@ from productshot.render.fleet import Painting
 from productshot.render.outpaint import Brief, conditions_of, kept_cells, outpaint
 from productshot.render.plate import Plate, plate_size, repainted
 from productshot.render.sample import Known, Request, decode_pixels, encode_pixels
+from productshot.render.upscale import upscale
 
 SOLID = 250
 """Alpha from which a pixel is nothing but product."""
@@ -41,7 +42,8 @@ def paint_around(
     cutout: (h, w, 4) uint8 RGBA. ratios: the shapes (width, height) that will be cropped from the plate. drawn:
     (size_px, size_px) uint8, a hand-drawn scribble of the surroundings. The photographed pixels belong into
     plate.product. A scene with control none is painted as the empty place that it is; the others are painted knowing
-    the product. ConfigInvalid: the scene has no scene_prompt.
+    the product. Where the recipe says so, the finished plate is painted once more at a larger size. ConfigInvalid: the
+    scene has no scene_prompt.
     """
     if not scene.scene_prompt:
         remedy = "write what the place looks like without a product"
@@ -58,7 +60,9 @@ def paint_around(
     plate = yield from outpaint(
         base, master, plate_size(recipe.size_px, ratios, base.step_px), brief, control
     )
-    return plate if control is None else without_product(plate, placed[..., 3])
+    if control is not None:
+        plate = without_product(plate, placed[..., 3])
+    return (yield from upscale(base, plate, brief, recipe.upscale))
 
 
 def known_product(base: Base, placed: Pixels) -> Known:

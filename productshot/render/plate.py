@@ -38,6 +38,15 @@ def moved(box: Box | None, left: int, top: int) -> Box | None:
     return None if box is None else shifted(box, left, top)
 
 
+def scaled(plate: Plate, factor: int) -> Plate:
+    """The plate with its boxes that many times as large; its pixels are still those that they were."""
+    master, product, sketch = (
+        box and Box(*(factor * edge for edge in box)) for box in (plate.master, plate.product, plate.sketch)
+    )
+    assert master is not None
+    return replace(plate, master=master, product=product, sketch=sketch)
+
+
 def repainted(plate: Plate, rgb: Pixels) -> Plate:
     """The plate with the same boxes and other pixels of the same size."""
     return replace(plate, rgb=rgb)

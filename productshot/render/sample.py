@@ -8,18 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from productshot.errors import InputRefused
-from productshot.geometry import Size
+from productshot.geometry import Box, Size
 from productshot.pixels import Pixels
 from productshot.render.base import Base, memory_errors
 from productshot.render.wear import kind_of, wearing
 
 LATENTS = 4
+OVERLAP = 4
+"""Neighbouring windows share at least a window's side divided by this."""
+
+Guess: TypeAlias = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+"""(x, t) to the clean latents and the noise in x."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class Request:
     known: Known | None = None
     strength: float = 1.0
     adapter: Mapping[str, Tensor] | None = None  # what the UNet wears, by the names of an adapter's file
+    window: Size | None = None  # in px, what the network sees at a time; None: all. Without a control map
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -58,7 +65,7 @@ class Request:
         steering = self.conditions
         control = None if steering.control is None else steering.control_scale
         known = self.known is not None, self.strength
-        how = self.size, self.steps, steering.guidance_scale
+        how = self.size, self.window, self.steps, steering.guidance_scale
         return (*how, control, *known, kind_of(self.adapter))
 
 
@@ -142,7 +149,7 @@ def ddim(
     alpha_bars: Tensor,
     times: Sequence[int],
     x: Tensor,
-    guess: Callable[[Tensor, int], tuple[Tensor, Tensor]],
+    guess: Guess,
     put_back: Callable[[Tensor, Tensor], Tensor] = lambda x, alpha_bar: x,
 ) -> Tensor:
     """Latents from x at the first of the times down to clean ones (Song et al. 2021, equation 12 with sigma = 0).
@@ -182,6 +189,55 @@ def predict(base: Base, x: Tensor, t: int, conditions: Conditions) -> tuple[Tens
     return split(base.prediction, without + conditions.guidance_scale * (guided - without), x, alpha_bar)
 
 
+def cells(size: Size, base: Base) -> Size:
+    """The size in latent cells of one in px."""
+    return Size(size.width // base.cell_px, size.height // base.cell_px)
+
+
+def windows(canvas: Size, window: Size) -> list[Box]:
+    """Boxes of the window's size, or the canvas's where that is smaller, that cover it evenly and overlap."""
+
+    def starts(length: int, side: int) -> list[int]:
+        side = min(length, side)
+        count = -(-(length - side) // (side - side // OVERLAP)) + 1
+        return [round(i * (length - side) / max(count - 1, 1)) for i in range(count)]
+
+    width, height = min(canvas.width, window.width), min(canvas.height, window.height)
+    return [
+        Box(left, top, left + width, top + height)
+        for top in starts(canvas.height, window.height)
+        for left in starts(canvas.width, window.width)
+    ]
+
+
+def in_windows(guess: Guess, boxes: Sequence[Box]) -> Guess:
+    """The guess made in each window apart, averaged where they overlap (Bar-Tal et al. 2023, equation 5).
+
+    Weights fall towards a window's border, so that none can be seen.
+    """
+
+    def averaged(x: Tensor, t: int) -> tuple[Tensor, Tensor]:
+        clean, noise, total = torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x[:1, :1])
+        for box in boxes:
+            at = (..., slice(box.top, box.bottom), slice(box.left, box.right))
+            weight = _tent(box.size).to(x)
+            clean_here, noise_here = guess(x[at], t)
+            clean[at] += weight * clean_here
+            noise[at] += weight * noise_here
+            total[at] += weight
+        return clean / total, noise / total
+
+    return averaged
+
+
+def _tent(size: Size) -> Tensor:
+    """(h, w) above 0, highest in the middle and falling evenly to the sides."""
+    down, across = (
+        torch.minimum(torch.arange(n) + 1, torch.arange(n, 0, -1)).float() for n in (size.height, size.width)
+    )
+    return down[:, None] * across
+
+
 @torch.inference_mode()
 def sample(base: Base, requests: Sequence[Request], slots: int) -> list[Tensor]:
     """Latents (1, 4, h/cell, w/cell) of each request; all are of one kind and denoised in one pass.
@@ -208,7 +264,9 @@ def sample(base: Base, requests: Sequence[Request], slots: int) -> list[Tensor]:
 
     doing = f"{slots} pictures of {first.size.width}x{first.size.height} px"
     with memory_errors(doing), wearing(base.unet, [request.adapter for request in filled]):
-        guess = partial(predict, base, conditions=_conditions_of(filled))
+        guess: Guess = partial(predict, base, conditions=_conditions_of(filled))
+        if first.window is not None:
+            guess = in_windows(guess, windows(cells(first.size, base), cells(first.window, base)))
         painted = ddim(alpha_bars, times, x, guess, put_back)
     return list(painted[: len(requests)].split(1))
 

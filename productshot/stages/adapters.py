@@ -180,14 +180,17 @@ def _kept(
 
 
 def worth_learning(cutouts: Sequence[Cutout], min_confidence: float) -> list[Cutout]:
-    """Confident cutouts, each photo once; where none is confident, all: the pictures go to a person anyway.
+    """Confident cutouts of which no clutter may hide a part, each photo once; where there is none, all.
+
+    The pictures go to a person anyway then.
 
     The same photo twice would count double, and one of the two could be held out to judge the other.
     """
     once: dict[str, Cutout] = {}
     for cutout in cutouts:
         once.setdefault(cutout.photo.digest, cutout)
-    return [cutout for cutout in once.values() if cutout.confidence >= min_confidence] or list(once.values())
+    sound = [one for one in once.values() if one.confidence >= min_confidence and not one.hidden]
+    return sound or list(once.values())
 
 
 def held_out(cutouts: Sequence[Cutout], recipe: AdapterRecipe) -> Sequence[Cutout]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
-from catalog_schemas import AssetRecipe, Channel, Scene, Slot, Written
+from catalog_schemas import AssetRecipe, Channel, Scene, Slot
 from productshot.assets import (
     Composed,
     asset_manifest,
@@ -37,7 +37,7 @@ from productshot.ledger import Ledger, Task
 from productshot.pixels import size_of
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Asset, Cutout, Refusal, Render
-from productshot.stages.gates import Judged
+from productshot.stages.gates import Judged, relight_of
 
 AHEAD = 3
 """Files made, or being made, per thread before the first of them is taken: bounds the memory of a night."""
@@ -115,8 +115,8 @@ def asset_task(job: AssetJob, recipe: AssetRecipe, signed_by: str | None = None)
     """
     render, slot = job.picture.render, slot_of(job, recipe)
     made_by = {
-        **_set_fields(recipe, later=("linear_light", "sharpen"), without={"format"}),
-        "slot": _set_fields(slot, later=("min_bytes",), without={"rules", "count", "role"}),
+        **recipe.set_fields(later=("linear_light", "sharpen"), without=("format",)),
+        "slot": slot.set_fields(later=("min_bytes",), without=("rules", "count", "role")),
         "channel": job.channel.name,
         "number": job.number,
         "shadow": job.scene.shadow.model_dump(mode="json"),
@@ -124,6 +124,8 @@ def asset_task(job: AssetJob, recipe: AssetRecipe, signed_by: str | None = None)
         "master": render.master,
         "ai": render.cutout.photo.ai_source,
     }
+    if relight_of(render, job.scene):
+        made_by["relight"] = job.scene.relight
     if job.channel.label and says_ai(_source_type(render)):
         made_by["label"] = job.channel.label.model_dump(mode="json")
     if signed_by:
@@ -136,12 +138,6 @@ def slot_of(job: AssetJob, recipe: AssetRecipe) -> Slot:
     if recipe.format is None or not job.slot.takes(recipe.format):
         return job.slot
     return job.slot.model_copy(update={"format": recipe.format})
-
-
-def _set_fields(written: Written, later: Sequence[str], without: set[str]) -> dict[str, Any]:
-    """The fields that make an output; one that came after the first outputs and is at its default redoes none."""
-    usual = {name for name in later if getattr(written, name) == type(written).model_fields[name].default}
-    return written.model_dump(mode="json", exclude={*without, *usual})
 
 
 def _source_type(render: Render) -> str | None:
@@ -210,6 +206,7 @@ def _make(job: AssetJob, recipe: AssetRecipe, opened: Opened, credentials: Crede
     where, item = f"{job.channel.name}/{slot.name}", f"product of {render.sku} ({render.cutout.photo.key})"
     uri = _source_type(render)
     composed = _composed(job, slot, recipe, opened, item, where)
+    relit = _relit(job, opened)
     if job.channel.label and says_ai(uri):
         composed = labelled(composed, job.channel.label, slot, item, where)
     packet = xmp_packet(uri, f"{render.sku}, {job.scene.name}")
@@ -225,7 +222,9 @@ def _make(job: AssetJob, recipe: AssetRecipe, opened: Opened, credentials: Crede
             raise GateRefused(f"{item}: rule {verdict.rule}", verdict.value, verdict.limit, verdict.remedy)
     asset = _record(job, slot, composed, data, uri)
     picture, signed_by = job.picture, credentials.digest if credentials else None
-    manifest = asset_manifest(asset, render, picture.measures, picture.verdict, verdicts, recipe, signed_by)
+    manifest = asset_manifest(
+        asset, render, picture.measures, picture.verdict, verdicts, recipe, signed_by, relit
+    )
     return _Made(asset, data, f"image/{slot.format}", manifest, time.perf_counter() - began)
 
 
@@ -234,14 +233,26 @@ def _composed(
 ) -> Composed:
     """The picture at the slot's size, before it is encoded."""
     render = job.picture.render
-    cutout = opened.cutout(render.sku, render.cutout.digest)
     if render.lane == "packshot":
-        return packshot(cutout, slot, recipe, item, where)
+        return packshot(opened.cutout(render.sku, render.cutout.digest), slot, recipe, item, where)
     assert render.master is not None
     plate = opened.plate(render.sku, render.digest)
     frame = frame_for(slot.ratio, render.master, size_of(plate))
-    product = cutout if render.product is not None else None
+    product = None
+    if render.product is not None:
+        amount = relight_of(render, job.scene)
+        product = (
+            opened.relit(render, amount)[0] if amount else opened.cutout(render.sku, render.cutout.digest)
+        )
     return scene_picture(plate, frame, render.product, product, job.scene.shadow, slot, recipe, item, where)
+
+
+def _relit(job: AssetJob, opened: Opened) -> dict[str, float] | None:
+    """What the manifest says of the product's light; None: the photographed pixels are as they were."""
+    amount = relight_of(job.picture.render, job.scene)
+    if not amount:
+        return None
+    return {"asked": amount, "max_delta_e": round(opened.relit(job.picture.render, amount)[1], 3)}
 
 
 def _said(job: AssetJob, uri: str | None, opened: Opened, item: str) -> Made:

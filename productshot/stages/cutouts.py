@@ -9,7 +9,7 @@ from productshot.geometry import Box
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
 from productshot.photos import Decoder
-from productshot.pixels import png_bytes, size_of
+from productshot.pixels import Pixels, png_bytes, size_of
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Cutout, Photo, Refusal
 
@@ -19,11 +19,14 @@ def cutout_task(photo: Photo, recipe: CutoutRecipe, models: Models) -> Task:
 
     A photo that brings its own cutout needs no model, so neither model nor recipe is in its key.
     """
-    parents = (photo.digest, *([photo.mask_digest] if photo.mask_digest else []))
+    parents = tuple(
+        digest for digest in (photo.digest, photo.mask_digest, photo.clutter_digest) if digest is not None
+    )
+    names = {"photo": photo.key, **({"clutter": photo.clutter_key} if photo.clutter_key else {})}
     if brings_own(photo):
-        return Task(photo.sku, "cutouts", parents, {"model": "own", "photo": photo.key})
+        return Task(photo.sku, "cutouts", parents, {"model": "own", **names})
     written = recipe.model_dump(mode="json", exclude={"min_confidence", "model"})
-    return Task(photo.sku, "cutouts", parents, {**written, "model": models.cutout_digest, "photo": photo.key})
+    return Task(photo.sku, "cutouts", parents, {**written, "model": models.cutout_digest, **names})
 
 
 def brings_own(photo: Photo) -> bool:
@@ -60,16 +63,20 @@ def _cut(
 ) -> Cutout:
     from productshot.cutout import bring_own, cut_out
 
+    def beside(key: str | None, digest: str | None) -> Pixels | None:
+        if key is None or digest is None:
+            return None
+        return decoder.pixels(ledger.verified(key, digest), key, photo_recipe).rgb[..., 0]
+
     decoded = decoder.pixels(ledger.verified(photo.key, photo.digest), photo.key, photo_recipe)
-    if photo.mask_key and photo.mask_digest:
-        mask = decoder.pixels(
-            ledger.verified(photo.mask_key, photo.mask_digest), photo.mask_key, photo_recipe
-        )
-        cut = bring_own(decoded.rgb, mask.rgb[..., 0], photo.mask_key)
+    mask = beside(photo.mask_key, photo.mask_digest)
+    clutter = beside(photo.clutter_key, photo.clutter_digest)
+    if mask is not None:
+        cut = bring_own(decoded.rgb, mask, str(photo.mask_key), clutter)
     elif decoded.alpha is not None:
-        cut = bring_own(decoded.rgb, decoded.alpha, f"alpha of {photo.key}")
+        cut = bring_own(decoded.rgb, decoded.alpha, f"alpha of {photo.key}", clutter)
     else:
-        cut = cut_out(decoded.rgb, models.cutout_session, recipe, item=photo.key)
+        cut = cut_out(decoded.rgb, models.cutout_session, recipe, photo.key, clutter)
     box = Box(*cut.box)
     rgba = cut.rgba[box.top : box.bottom, box.left : box.right]
     digest = ledger.put_data(photo.sku, "cutouts", png_bytes(rgba), "png", "image/png")
@@ -81,6 +88,7 @@ def _cut(
         box=box,
         confidence=round(float(cut.confidence), 4),
         photo=photo,
+        hidden=round(cut.hidden, 4),
     )
 
 
@@ -98,7 +106,8 @@ def choose_cutout(
 ) -> Cutout | None:
     """The cutout that serves a slot: of the view if one is asked for, else the best sharp whole product.
 
-    alone: digests of cutouts that resemble none of the SKU's others. Confident ones that are not alone, then whole
+    alone: digests of cutouts that resemble none of the SKU's others. Confident ones that are not alone and of which
+    no clutter may hide a part, then whole
     ones come before sharp (at least half the sharpest); of those the one whose size times the square
     of its confidence is largest: twice the pixels make up for a confidence of 0.64 beside 0.9. Ties by digest.
     """
@@ -109,7 +118,7 @@ def choose_cutout(
 
     def worth(cutout: Cutout) -> tuple[bool, bool, bool, float, str]:
         return (
-            cutout.confidence >= min_confidence and cutout.digest not in alone,
+            cutout.confidence >= min_confidence and cutout.digest not in alone and not cutout.hidden,
             not touches_frame(cutout),
             cutout.photo.sharpness >= sharpest / 2,
             max(cutout.size) * cutout.confidence**2,

@@ -11,6 +11,7 @@ import numpy as np
 from catalog_schemas import AssetRecipe, Channel, CutoutRecipe, GateRecipe, ReviewPolicy, Scene, Shadow
 from productshot.assets.compose import DRAW_LARGER, drawn_limit, drawn_width, product_box
 from productshot.assets.ground import add_grain, cast_shadow, enlarge
+from productshot.assets.relight import in_scene
 from productshot.gates import Comparison, Senses, judge, measure_render
 from productshot.geometry import Box, Size, frame_for
 from productshot.ledger import Ledger, Task
@@ -47,11 +48,21 @@ class Painted(NamedTuple):
         return " ".join(self.scene.prompt.format(noun=self.noun or "", token="").split())
 
 
+def relight_of(render: Render, scene: Scene) -> float:
+    """How far the product of a render is relit: not at all where no photographed product is pasted."""
+    return scene.relight if render.product is not None else 0.0
+
+
 def gate_task(painted: Painted, models: Models) -> Task:
     """What the stage measures: the picture and its cutout, seen by the cutout model and the image tower."""
     render = painted.render
     parents = (render.key, render.digest, render.cutout.digest)
-    asked = {"shadow": painted.scene.shadow.model_dump(mode="json"), "prompt": painted.prompt}
+    asked: dict[str, object] = {
+        "shadow": painted.scene.shadow.model_dump(mode="json"),
+        "prompt": painted.prompt,
+    }
+    if relight_of(render, painted.scene):
+        asked["relight"] = painted.scene.relight
     return Task(
         render.sku, "gates", parents, {"model": models.cutout_digest, "tower": models.eyes_digest, **asked}
     )
@@ -104,16 +115,24 @@ def compared(render: Render, ledger: Ledger, scene: Scene) -> Comparison:
     cutout = from_png(ledger.data(render.sku, "cutouts", render.cutout.digest, "png"))
     stands = render.product or render.sketch
     assert stands is not None
-    return compare(plate, render.master, stands, cutout, scene.shadow, pasted=render.product is not None)
+    lit = in_scene(cutout, plate, stands, relight_of(render, scene)).rgba
+    return compare(plate, render.master, stands, cutout, scene.shadow, render.product is not None, lit)
 
 
 def compare(
-    plate: Pixels, master: Box, stands: Box, cutout: Pixels, shadow: Shadow, pasted: bool = True
+    plate: Pixels,
+    master: Box,
+    stands: Box,
+    cutout: Pixels,
+    shadow: Shadow,
+    pasted: bool = True,
+    lit: Pixels | None = None,
 ) -> Comparison:
     """The picture of a plate's master square at COMPARE_PX, beside the (h, w, 4) cutout on plain grey.
 
     `stands`: the cutout's box in px of the plate. A pasted product casts its shadow on the ground, under the same
-    grain as in the files; else the plate's own pixels are the picture.
+    grain as in the files; else the plate's own pixels are the picture. `lit`: the cutout as it is pasted, where it
+    was relit; the reference is the photographed one.
     """
     canvas = Size(COMPARE_PX, COMPARE_PX)
     at = scaled(stands, master, COMPARE_PX)
@@ -124,8 +143,9 @@ def compare(
     solid = product_box(alpha) if pasted else None
     shaded = bare if solid is None else add_grain(cast_shadow(ground, alpha, solid, shadow), plate)
     grey = np.full((COMPARE_PX, COMPARE_PX, 3), REFERENCE_GREY, np.uint8)
+    shown = product if lit is None else resize(lit, at.size)
     return Comparison(
-        paste(product, shaded, at) if pasted else bare,
+        paste(shown, shaded, at) if pasted else bare,
         paste(product, grey, at),
         alpha,
         bare,
@@ -181,7 +201,9 @@ def judge_render(
     policy: ReviewPolicy,
     alone: Collection[str] = (),
 ) -> Verdict:
-    """The verdict of all gates; an unsure cutout, one that is alone and, by policy, a drawn product go to a person.
+    """The verdict of all gates; an unsure cutout, one that clutter met, one that is alone go to a person.
+
+    So does, by policy, a drawn product.
 
     What a gate refuses comes first, what it asks a person comes before the policy's question.
     """
@@ -196,6 +218,14 @@ def judge_render(
             value=f"{confidence:.2f}",
             limit=f"at least {cutouts.min_confidence:.2f}",
             remedy="look at the cutout; approve, or add <name>.mask.png beside the photo",
+        )
+    if render.cutout.hidden:
+        return Verdict(
+            status="person",
+            gate="cutout_clutter",
+            value=f"clutter touched {render.cutout.hidden:.0%} of the product's outline",
+            limit="it may have hidden a part of the product",
+            remedy="look at the cutout; approve, or take a photo without it",
         )
     if render.cutout.digest in alone:
         return Verdict(

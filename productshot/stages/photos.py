@@ -9,7 +9,7 @@ from typing import NamedTuple
 from catalog_schemas import Catalog, PhotoRecipe, Sku
 from productshot.errors import InputRefused, StorageMissing
 from productshot.ledger import Ledger, Task
-from productshot.photos import Decoder, is_mask, is_picture_name, role_and_view
+from productshot.photos import Decoder, is_clutter, is_mask, is_picture_name, role_and_view
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Photo, Refusal
 from productshot.store import Listed, Store
@@ -25,6 +25,7 @@ class PhotoSource(NamedTuple):
     role: str
     view: str | None
     mask: Listed | None
+    clutter: Listed | None = None
 
 
 def find_photos(catalog: Catalog, skus: Sequence[Sku], store: Store) -> dict[str, list[PhotoSource]]:
@@ -32,15 +33,16 @@ def find_photos(catalog: Catalog, skus: Sequence[Sku], store: Store) -> dict[str
 
     def of_one(sku: Sku) -> list[PhotoSource]:
         listed = list(store.list(f"{catalog.photos}{sku.sku}/"))
-        masks = {one.key: one for one in listed if is_mask(one.key)}
+        beside = {one.key: one for one in listed if is_mask(one.key) or is_clutter(one.key)}
         sources = []
         for one in listed:
-            if one.key in masks or not is_picture_name(one.key):
+            if one.key in beside or not is_picture_name(one.key):
                 continue
             role, view = role_and_view(one.key.rsplit("/", 1)[-1], [*sku.photo_rules, *catalog.photo_rules])
             if role != "ignore":
-                mask = masks.get(one.key.rsplit(".", 1)[0] + ".mask.png")
-                sources.append(PhotoSource(sku.sku, one, role, view, mask))
+                stem = one.key.rsplit(".", 1)[0]
+                mask, clutter = (beside.get(f"{stem}.{kind}.png") for kind in ("mask", "clutter"))
+                sources.append(PhotoSource(sku.sku, one, role, view, mask, clutter))
         return sources
 
     with ThreadPoolExecutor(LISTING_THREADS) as pool:
@@ -53,14 +55,12 @@ def photo_task(source: PhotoSource, recipe: PhotoRecipe, ledger: Ledger) -> Task
     def digest(listed: Listed) -> str:
         return ledger.photo_digest(source.sku, listed, lambda: ledger.store.get(listed.key))
 
-    parents = (digest(source.listed), *([digest(source.mask)] if source.mask else []))
-    written = recipe.model_dump(mode="json")
-    return Task(
-        source.sku,
-        "photos",
-        parents,
-        {**written, "key": source.listed.key, "role": source.role, "view": source.view},
-    )
+    files = (source.listed, source.mask, source.clutter)
+    names = {"key": source.listed.key, "role": source.role, "view": source.view}
+    if source.clutter:
+        names["clutter"] = source.clutter.key
+    parents = tuple(digest(file) for file in files if file)
+    return Task(source.sku, "photos", parents, {**recipe.model_dump(mode="json"), **names})
 
 
 def measure_photos(
@@ -109,6 +109,8 @@ def _measured(
             ai_source=measures.ai_source,
             mask_key=source.mask.key if source.mask else None,
             mask_digest=task.parents[1] if source.mask else None,
+            clutter_key=source.clutter.key if source.clutter else None,
+            clutter_digest=task.parents[-1] if source.clutter else None,
         )
 
     outcome = ledger.once(task, make)

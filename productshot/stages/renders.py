@@ -99,11 +99,11 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
     parents = (job.cutout.digest, *([job.adapter.digest] if job.adapter else []))
     made_by: dict[str, object] = {"scene": job.scene.name, "lane": job.lane}
     if job.lane != "packshot":
-        made_by |= recipe.model_dump(
-            mode="json", exclude={"base", "controlnet", "controlnet_reads", "depth", "tries"}
-        )
+        made_by |= recipe.model_dump(mode="json", exclude=_not_made_by(job.lane))
         made_by |= {
-            "scene": job.scene.model_dump(mode="json", exclude={"variants", "shadow", "lane", "scribble"}),
+            "scene": job.scene.model_dump(
+                mode="json", exclude={"variants", "shadow", "lane", "relight", "scribble"}
+            ),
             "base": models.base_digest,
             "controlnet": models.controlnet_digest,
             "ratios": [list(ratio) for ratio in job.ratios],
@@ -124,6 +124,12 @@ def _steering(job: RenderJob, recipe: RenderRecipe, models: Models) -> dict[str,
     if job.scribble is not None:
         told["scribble"] = job.scribble.digest
     return told
+
+
+def _not_made_by(lane: str) -> set[str]:
+    """Fields of the recipe that change nothing in a picture of the lane; models are known by their digests."""
+    elsewhere = {"base", "controlnet", "controlnet_reads", "depth", "tries"}
+    return elsewhere | ({"upscale"} if lane == "draw" else set())
 
 
 def render_jobs(

@@ -28,7 +28,17 @@ from productshot.render.draw import AdapterWeights, Subject, draw_product, knowi
 from productshot.render.fleet import paint, paint_one
 from productshot.render.keep import known_product, paint_around, without_product
 from productshot.render.outpaint import Brief, kept_cells, outpaint
-from productshot.render.sample import Conditions, Known, Request, encode_text, sample, timesteps, without_rim
+from productshot.render.sample import (
+    Conditions,
+    Known,
+    Request,
+    encode_text,
+    in_windows,
+    sample,
+    timesteps,
+    windows,
+    without_rim,
+)
 from productshot.render.wear import wearing
 
 SIDE = 64
@@ -54,13 +64,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def a_recipe(model: Path, **changes: object) -> RenderRecipe:
-    """Three steps at 64 px with the tiny model."""
+    """Three steps at 64 px with the tiny model, painted once."""
     fields = {
         "base": str(model / "base"),
         "controlnet": str(model / "controlnet"),
         "controlnet_reads": "pocket",
         "steps": 3,
         "size_px": SIDE,
+        "upscale": 1,
     }
     return RenderRecipe.model_validate({**fields, **changes})
 
@@ -338,6 +349,48 @@ def test_an_outpainting_target_off_the_grid_is_refused(base: Base, recipe: Rende
     old = Plate(np.zeros((SIDE, SIDE, 3), np.uint8), Box(0, 0, SIDE, SIDE), None)
     with pytest.raises(ConfigInvalid, match="is 64x90 px; both sides must be multiples of 16"):
         paint_one(base, outpaint(base, old, Size(SIDE, 90), Brief("a mug", "", 1, recipe)))
+
+
+@pytest.mark.parametrize("canvas", [Size(64, 64), Size(32, 32), Size(20, 45), Size(128, 33)])
+def test_windows_cover_the_canvas_and_overlap(canvas: Size) -> None:
+    """Every cell is seen, no window leaves the canvas, and neighbours share a quarter of a window at least."""
+    boxes, seen = windows(canvas, Size(32, 32)), np.zeros((canvas.height, canvas.width), int)
+    for box in boxes:
+        seen[box.top : box.bottom, box.left : box.right] += 1
+    lefts = sorted({box.left for box in boxes})
+    assert seen.min() == 1 and seen.sum() == sum(box.size.width * box.size.height for box in boxes)
+    assert all(b - a <= 24 for a, b in zip(lefts, lefts[1:], strict=False))
+
+
+def test_what_windows_agree_on_is_what_the_whole_is() -> None:
+    """A guess that looks at each cell alone is the same through windows, without a border."""
+    x = torch.randn(2, 4, 16, 24, generator=torch.Generator().manual_seed(1))
+    clean, noise = in_windows(lambda x, t: (x * t, x + 1), windows(Size(24, 16), Size(8, 8)))(x, 3)
+    assert torch.allclose(clean, 3 * x, atol=1e-5) and torch.allclose(noise, x + 1, atol=1e-5)
+
+
+def test_an_upscaled_plate_has_its_boxes_enlarged(base: Base, model: Path, recipe: RenderRecipe) -> None:
+    """Four times the size: every box is four times as large, wide plate included."""
+    one, larger = (
+        paint_one(base, paint_around(base, a_scene(), a_cutout(), [(1, 1), (2, 3)], 1, each))
+        for each in (recipe, a_recipe(model, upscale=4))
+    )
+    assert larger.size == Size(4 * one.size.width, 4 * one.size.height)
+    assert larger.product is not None and one.product is not None
+    assert larger.product == Box(*(4 * edge for edge in one.product))
+    assert larger.master == Box(*(4 * edge for edge in one.master))
+
+
+def test_upscaled_pictures_do_not_depend_on_their_company(base: Base, model: Path) -> None:
+    """Three side by side in a batch of two, and the last alone."""
+    recipe = a_recipe(model, upscale=2)
+    seeds = range(3)
+    together = dict(
+        paint(base, (paint_around(base, a_scene(), a_cutout(), SQUARE, seed, recipe) for seed in seeds), 2)
+    )
+    alone = paint_one(base, paint_around(base, a_scene(), a_cutout(), SQUARE, 2, recipe), 2)
+    last = together[2]
+    assert isinstance(last, Plate) and last.rgb.tobytes() == alone.rgb.tobytes()
 
 
 def a_whole_unet(base: Base) -> AdapterWeights:

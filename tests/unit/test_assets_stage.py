@@ -290,3 +290,19 @@ def test_adverts_in_three_shapes_show_the_same_scene() -> None:
     """An advert stands alone: the square, the upright and the wide one may be the same scene."""
     filled = scenes_in("meta-ads", a_picture("table"), a_picture("beach"))
     assert filled == dict.fromkeys(("square", "portrait", "landscape"), ["table front"])
+
+
+def test_a_relit_product_is_another_file_and_its_manifest_says_so(tmp_path: Path) -> None:
+    """Only where the scene asks for it: by how much it was asked, and how far a colour moved at most."""
+    ledger = Ledger(FolderStore(tmp_path))
+    (plain,) = jobs_of(a_channel(a_scene_slot()), a_keep(ledger, a_cutout(ledger, a_disc(240))))
+    relit = plain._replace(scene=A_TABLE.model_copy(update={"relight": 0.5}))
+    files = made(tmp_path, [plain, relit])
+    told = []
+    for asset in files:
+        assert isinstance(asset, Asset)
+        told.append(json.loads((tmp_path / f"{asset.key}.json").read_bytes())["relit"])
+
+    assert "relight" not in asset_task(plain, AssetRecipe()).recipe
+    assert told[0] is None and told[1]["asked"] == 0.5 and 0.5 < told[1]["max_delta_e"] <= 1.0
+    assert len({asset.digest for asset in files if isinstance(asset, Asset)}) == 2

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 
 from catalog_schemas import Recipes, ReviewPolicy
 from productshot.geometry import Box, Size
-from productshot.records import Cutout, Photo, Render
+from productshot.records import Cutout, Photo, Render, Verdict
 from productshot.stages.adapters import worth_learning
 from productshot.stages.cutouts import choose_cutout
 from productshot.stages.gates import judge_render
@@ -37,6 +38,7 @@ def a_cutout(name: str, **changes: Any) -> Cutout:
         box=box,
         confidence=given["confidence"],
         photo=photo,
+        hidden=given.get("hidden", 0.0),
     )
 
 
@@ -46,11 +48,20 @@ def a_cutout(name: str, **changes: Any) -> Cutout:
         ({"confidence": 0.45, "width": 800}, {}),
         ({"left": 0, "width": 800}, {}),
         ({"sharpness": 40.0, "width": 800}, {}),
+        ({"hidden": 0.1, "width": 800}, {}),
         ({"confidence": 0.6, "width": 700}, {}),
         ({}, {"width": 600}),
         ({}, {"confidence": 0.7, "width": 890}),
     ],
-    ids=["unsure", "cropped", "blurred", "larger, less sure", "smaller", "surer, half as large"],
+    ids=[
+        "unsure",
+        "cropped",
+        "blurred",
+        "behind a hand",
+        "larger, less sure",
+        "smaller",
+        "surer, half as large",
+    ],
 )
 def test_the_better_cutout_is_chosen(worse: dict[str, Any], better: dict[str, Any]) -> None:
     """In either order."""
@@ -64,6 +75,7 @@ def test_a_photo_is_learned_once() -> None:
     copy = front.model_copy(update={"photo": front.photo.model_copy(update={"key": "photos/mug/copy.jpg"})})
     assert worth_learning([front, back, copy, unsure], 0.5) == [front, back]
     assert worth_learning([unsure, unsure], 0.5) == [unsure]
+    assert worth_learning([front, a_cutout("d", hidden=0.1)], 0.5) == [front]
 
 
 def test_a_view_is_not_replaced_by_another() -> None:
@@ -80,9 +92,8 @@ def test_a_cutout_that_stands_alone_serves_last() -> None:
     assert choose_cutout([alone], None, 0.5, {"a"}) == alone
 
 
-def test_a_person_looks_at_a_cutout_that_stands_alone() -> None:
-    """A packshot of it is not published by itself, whatever its confidence."""
-    cutout = a_cutout("a", confidence=0.99)
+def judged(cutout: Cutout, alone: Collection[str] = ()) -> Verdict:
+    """What is said of a packshot of the cutout."""
     render = Render(
         sku="mug",
         key="r",
@@ -96,9 +107,18 @@ def test_a_person_looks_at_a_cutout_that_stands_alone() -> None:
         cutout=cutout,
         adapter=None,
     )
-    recipes, policy = Recipes(), ReviewPolicy()
-    status = [
-        judge_render(render, None, recipes.limits, recipes.cutouts, policy, alone).status
-        for alone in ((), {"a"})
-    ]
-    assert status == ["accepted", "person"]
+    recipes = Recipes()
+    return judge_render(render, None, recipes.limits, recipes.cutouts, ReviewPolicy(), alone)
+
+
+def test_a_person_looks_at_a_cutout_that_stands_alone() -> None:
+    """A packshot of it is not published by itself, whatever its confidence."""
+    cutout = a_cutout("a", confidence=0.99)
+    assert [judged(cutout, alone).status for alone in ((), {"a"})] == ["accepted", "person"]
+
+
+def test_a_person_looks_at_a_cutout_beside_clutter() -> None:
+    """What a hand hid cannot be known."""
+    verdict = judged(a_cutout("a", confidence=0.99, hidden=0.12))
+    assert (verdict.status, verdict.gate) == ("person", "cutout_clutter")
+    assert verdict.value == "clutter touched 12% of the product's outline"

@@ -222,3 +222,41 @@ def test_cutting_out_leaves_the_number_of_threads_alone() -> None:
         "assert torch.get_num_threads() == before == 1, torch.get_num_threads()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def held(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A photo of a product held by a skin-coloured bar from the right, what a model sees, and the bar's marks."""
+    bar = np.zeros(alpha.shape, bool)
+    bar[100:140, 180:] = True
+    photo = a_photo(alpha)
+    photo[bar] = (224, 172, 140)
+    return photo, np.maximum(alpha, bar), np.where(bar, 255, 0).astype(np.uint8)
+
+
+def test_clutter_is_taken_out_of_the_cutout_and_nothing_is_put_in_its_place() -> None:
+    """Every pixel that stays is photographed, none of the hand is among them, and a part may be missing."""
+    photo, seen, clutter = held(a_disc())
+    cut = cut_out(photo, told(seen), Recipe(), clutter=clutter)
+    alpha, marked = cut.rgba[..., 3], clutter > 0
+    assert (alpha[marked] == 0).all()
+    assert (cut.rgba[alpha == 255][:, :3] == photo[alpha == 255]).all()
+    assert alpha[(a_disc() > 0.99) & ~marked].mean() > 250
+    assert 0.05 < cut.hidden < 0.3
+    assert cut_out(photo, told(seen), Recipe()).rgba[120, 240, 3] > 250
+
+
+def test_clutter_apart_from_the_product_hides_nothing_of_it() -> None:
+    """A tray's corner far from the product is left out and nobody need look."""
+    alpha = np.round(a_disc() * 255).astype(np.uint8)
+    alpha[:30, :30] = 255
+    clutter = np.zeros_like(alpha)
+    clutter[:32, :32] = 255
+    cut = bring_own(a_photo(alpha / 255), alpha, clutter=clutter)
+    assert cut.hidden == 0 and cut.box.left > 40
+    assert bring_own(a_photo(alpha / 255), alpha).box.left == 0
+
+
+def test_clutter_marks_of_another_size_are_refused() -> None:
+    """Named as what they are."""
+    with pytest.raises(InputRefused, match="clutter of a.jpg is 10x20 px; its photo is 256x256 px"):
+        cut_out(a_photo(a_disc()), told(a_disc()), Recipe(), "a.jpg", np.zeros((20, 10), np.uint8))

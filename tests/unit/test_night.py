@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from productshot.catalog import load_catalog
 from productshot.errors import ConfigInvalid
@@ -264,3 +264,17 @@ def test_etsy_shows_the_other_views(root: Path) -> None:
 
     assert filled("mug-1") == {"main": 1, "additional": 1}
     assert filled("vase-2") == {"main": 1, "additional": 0}
+
+
+def test_a_photo_with_clutter_waits_for_a_person_or_another_photo(root: Path) -> None:
+    """The marks are no photo; alone a person is asked of what they touch, and a photo without any serves by itself."""
+    put_photo(root, "mug-1", "front")
+    marks = Image.new("L", (1200, 1200), 0)
+    ImageDraw.Draw(marks).rectangle([850, 500, 1200, 700], fill=255)
+    marks.save(root / "photos/mug-1/front.clutter.png")
+    first = run(root).report["skus"][0]
+    put_photo(root, "mug-1", "side", shift=20)
+    second = run(root).report["skus"][0]
+    assert first["confidence"] == [1.0] and not first["assets"]
+    assert "clutter touched" in str(first)
+    assert len(second["assets"]) == 1

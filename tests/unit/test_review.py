@@ -117,6 +117,17 @@ def decision_on(job: RenderJob, name: str, models: Models) -> ReviewDecision:
     )
 
 
+def test_only_a_picture_that_is_painted_again_hangs_on_the_larger_size(models: Models) -> None:
+    """A keep picture is another one at another size; a drawn one is not painted again and stays what it was."""
+    keys = {
+        lane: {
+            render_task(a_job(lane=lane), RenderRecipe(upscale=factor), models).key for factor in (1, 2, 4)
+        }
+        for lane in ("keep", "draw")
+    }
+    assert {lane: len(found) for lane, found in keys.items()} == {"keep": 3, "draw": 1}
+
+
 def test_a_picture_sent_back_is_painted_again_and_again(store: Store, models: Models) -> None:
     """Each redo adds a job with the next seed behind the one it is said of; without one nothing changes."""
     first, second = a_job(), a_job(attempt=1)
