@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from itertools import cycle
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from productshot.cutout import (
     CutoutPixels,
@@ -33,13 +34,14 @@ class Recipe:
 
 
 class ToldModel:
-    """A rembg session that sees a given alpha, as coarsely as a network does."""
+    """A rembg session that sees a given alpha, as coarsely as a network does; its second look is at the mirror image."""
 
     def __init__(self, alpha: np.ndarray) -> None:
-        self.map = Image.fromarray((alpha * 255).astype(np.uint8)).resize((64, 64), Image.Resampling.BOX)
+        small = Image.fromarray((alpha * 255).astype(np.uint8)).resize((64, 64), Image.Resampling.BOX)
+        self.maps = cycle((small, ImageOps.mirror(small)))
 
     def predict(self, picture: Image.Image) -> list[Image.Image]:
-        return [self.map.resize(picture.size, Image.Resampling.BICUBIC)]
+        return [next(self.maps).resize(picture.size, Image.Resampling.BICUBIC)]
 
 
 def a_disc(size: int = 256, radius: float = 80) -> np.ndarray:
