@@ -34,7 +34,7 @@ class Recipe:
 
 
 class ToldModel:
-    """A rembg session that sees a given alpha, as coarsely as a network does; its second look is at the mirror image."""
+    """A rembg session that sees a given alpha, as coarsely as a network does; its second look is at a mirror image."""
 
     def __init__(self, alpha: np.ndarray) -> None:
         small = Image.fromarray((alpha * 255).astype(np.uint8)).resize((64, 64), Image.Resampling.BOX)
