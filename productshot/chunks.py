@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import zstandard
@@ -28,7 +28,7 @@ from catalog_schemas import Catalog, NightSettings, Sku
 from productshot.errors import ConfigInvalid, InputRefused, StorageMissing
 from productshot.keys import shard_of
 from productshot.ledger import Ledger
-from productshot.night import LANES_WITH_ADAPTER, STAGES_OF, Night, SkuNight
+from productshot.night import LANES_WITH_ADAPTER, STAGES_OF, Night, SkuNight, night_id
 from productshot.plan import gpu_seconds
 from productshot.progress import ReportProgress, silent
 from productshot.records import Adapter, Asset, Cutout, Photo, Record, Refusal, Twins
@@ -244,7 +244,7 @@ def catalog_of(store: Store, night: str) -> Catalog:
 
 def open_nights(store: Store, now: datetime) -> list[ChunkedNight]:
     """The chunked nights of the last days that have no report yet, oldest first."""
-    since = f"nights/{(now - OPEN_FOR).astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    since = f"nights/{night_id(now - OPEN_FOR)}"
     recent = [prefix for prefix in store.list_prefixes("nights/") if prefix >= since]
     found = [find_night(store, prefix.split("/")[1]) for prefix in recent]
     return [one for one in found if one is not None and not is_closed(store, one.night)]
