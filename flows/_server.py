@@ -80,10 +80,16 @@ def _start_some(client: SyncPrefectClient, path: str, wanted: Sequence[Wanted]) 
     raise StorageUnavailable("Prefect server", f"did not start run {one.key}: {error}", "", "ask again")
 
 
+def refuse_missing(deployment: str) -> None:
+    """ConfigInvalid when the server has no such deployment; StorageUnavailable when it does not answer."""
+    with _client() as client:
+        _deployment_id(client, deployment)
+
+
 def _deployment_id(client: SyncPrefectClient, deployment: str) -> str:
     found = _ask(client, "GET", f"/deployments/name/{deployment}", missing_ok=True)
     if found is None:
-        remedy = "start `productshot up`, or deploy infra/prefect.yaml"
+        remedy = "start `productshot up`, or run infra/pools.sh"
         raise ConfigInvalid(f"deployment {deployment}", "is not on the Prefect server", "", remedy)
     return str(found["id"])
 
