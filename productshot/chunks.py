@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import zstandard
@@ -30,7 +31,7 @@ from productshot.keys import shard_of
 from productshot.ledger import Ledger
 from productshot.night import LANES_WITH_ADAPTER, STAGES_OF, Night, SkuNight, night_id
 from productshot.plan import gpu_seconds
-from productshot.progress import ReportProgress, silent
+from productshot.progress import Progress, ReportProgress, silent
 from productshot.records import Adapter, Asset, Cutout, Photo, Record, Refusal, Twins
 from productshot.report import Written, write_report
 from productshot.review import last_report
@@ -363,15 +364,23 @@ def _in_turns(
                 value = f"is left for the next night: {spent:.0f} s of GPU time are spent"
                 night.skus[name].refusals.append(_too_costly(name, value, "", limit))
             return rest
+        turn = night.part(todo[start : start + settings.gpu_turn])
+        turn.report = partial(of_turn, night.report, start, len(turn.skus), len(todo))
         with slot():
             began = clock()
             try:
-                _do(night.part(todo[start : start + settings.gpu_turn]), item.stage)
+                _do(turn, item.stage)
             finally:
                 milliseconds = round(1000 * (clock() - began))
                 mark = f"{item.chunk:04d}-{item.stage}-{secrets.token_hex(4)}-{milliseconds}"
                 store.put(f"nights/{night_id}/gpu/{mark}", b"", "text/plain")
     return []
+
+
+def of_turn(report: ReportProgress, start: int, size: int, total: int, progress: Progress) -> None:
+    """Tell how many of `total` SKUs are through, when a turn of `size` SKUs from `start` on tells of its own items."""
+    done = start + size * progress.done // max(progress.total, 1)
+    report(progress._replace(done=done, total=total))
 
 
 def gpu_spent(store: Store, night: str) -> float:
