@@ -89,7 +89,8 @@ class Night:
         self.report = report
         settings = catalog.night
         self.decoder = Decoder(seconds=settings.decode_seconds, memory_mb=settings.decode_memory_mb)
-        wanted = [sku for sku in catalog.skus if only is None or sku.sku in only]
+        chosen = None if only is None else set(only)
+        wanted = [sku for sku in catalog.skus if chosen is None or sku.sku in chosen]
         self._said: dict[str, Said] = {}
         self.whole = only is None
         self.unpublished: list[tuple[str, str]] = []  # (channel, SKU) that left the catalog
