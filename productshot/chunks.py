@@ -33,7 +33,7 @@ from productshot.night import LANES_WITH_ADAPTER, STAGES_OF, Night, SkuNight, ni
 from productshot.plan import gpu_seconds
 from productshot.progress import Progress, ReportProgress, silent
 from productshot.records import Adapter, Asset, Cutout, Photo, Record, Refusal, Twins
-from productshot.report import Written, write_report
+from productshot.report import Told, Written, write_report
 from productshot.review import last_report
 from productshot.run import check_plan
 from productshot.stages.departures import unpublish
@@ -484,6 +484,7 @@ def close_night(store: Store, told: ChunkedNight, now: datetime) -> Written:
     What was left, given up, not finished in time or cannot be read is a refusal of each SKU concerned.
     """
     open_stages = dict(due(store, told))
+    said_of = Told()
     catalog = catalog_of(store, told.night)
     chunks: Counter[str] = Counter({"total": told.chunks, "given_up": 0, "late": 0})
     with Night(catalog, store, silent, ledger=Ledger(store, writes_shards=False)) as night:
@@ -501,7 +502,10 @@ def close_night(store: Store, told: ChunkedNight, now: datetime) -> Written:
                 hours = f"night.deadline_hours is {catalog.night.deadline_hours:g}"
                 value = f"was not finished: {open_stages[chunk]} of its chunk are not done"
                 _refuse_all(night, names, open_stages[chunk], value, hours)
-        return write_report(night, told.night, told.began, now, dict(chunks))
+            for name in names:
+                said_of.tell(night.skus[name])
+                night.skus[name] = SkuNight(night.skus[name].sku, {})
+        return write_report(night, told.night, told.began, now, dict(chunks), said_of)
 
 
 def _merge_chunk(night: Night, store: Store, told: ChunkedNight, chunk: int) -> list[str]:
