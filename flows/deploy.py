@@ -29,6 +29,7 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.utilities.processutils import command_to_string
 from prefect.workers.process import ProcessWorker
 
+from flows.automation import write_automation
 from flows.up import POOL
 
 DEPLOYMENTS = Path(__file__).with_name("prefect.yaml")
@@ -47,7 +48,7 @@ def deploy(
     gallery: str | None,
     sweep_every: timedelta | None = None,
 ) -> None:
-    """Make the pool and the queues where they are missing, and write all deployments anew."""
+    """Make the pool and the queues where they are missing, and write all deployments and the automation anew."""
     make_pool()
     told = read_deployments(
         {
@@ -63,6 +64,7 @@ def deploy(
         told["sweeper"]["schedules"] = [{"interval": sweep_every.total_seconds()}]
     for one in told.values():
         _apply(one)
+    write_automation()
 
 
 def read_deployments(values: Mapping[str, str | None]) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from prefect.settings import PREFECT_API_URL
 
-from flows._server import Wanted, refuse_missing, start_runs
+from flows._server import Wanted, find_automation, find_deployment, start_runs, tell_event
+from flows.automation import NAME, RESOURCE, SETTLED
 from productshot.errors import ConfigInvalid
 
 
@@ -17,10 +18,24 @@ def open_trigger(deployment: str) -> Callable[[str, str], None]:
     when a run is started.
     """
     refuse_no_server()
-    refuse_missing(deployment)
+    find_deployment(deployment)
 
     def start(sku: str, key: str) -> None:
         start_runs([Wanted(deployment, key, {"sku": sku})])
+
+    return start
+
+
+def open_teller() -> Callable[[str, str], None]:
+    """What tells Prefect by an event that a SKU's photos have settled, so that its automation starts the SKU.
+
+    ConfigInvalid: no server is named, or it has no such automation. StorageUnavailable as `open_trigger` says.
+    """
+    refuse_no_server()
+    find_automation(NAME)
+
+    def start(sku: str, key: str) -> None:
+        tell_event(SETTLED, f"{RESOURCE}.{sku}", {"sku": sku, "key": key}, key)
 
     return start
 
