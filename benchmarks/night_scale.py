@@ -2,7 +2,7 @@
 
 The store is a recording in memory: the listing of photos/ (two per SKU) and the state shards, as a night of packshots
 leaves them. Nothing is decoded and no network is used, so the figures are those of this program alone; on S3 a
-plan of n SKUs adds n listings of photos (16 at a time) and 64 shards. CPU seconds, because machines are shared.
+plan adds a request per 1,000 photos and 64 shards. CPU seconds, because machines are shared.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from catalog_schemas import Catalog
@@ -22,8 +24,8 @@ from productshot.errors import StorageMissing
 from productshot.geometry import Box, Size
 from productshot.keys import digest_bytes
 from productshot.ledger import Ledger, Task
-from productshot.night import Night
-from productshot.plan import plan_night
+from productshot.night import Night, SkuNight
+from productshot.plan import by_shard, plan_night
 from productshot.progress import silent
 from productshot.records import Cutout, Photo, Record, Refusal, Render
 from productshot.stages.cutouts import cutout_task
@@ -40,19 +42,18 @@ class Recording:
 
     location = "recording"
 
-    def __init__(self, skus: Sequence[str]) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.calls = 0
-        self._photos = {
-            f"photos/{sku}/": [
-                Listed(f"photos/{sku}/{n}.jpg", f"etag-{sku}-{n}", 300_000) for n in range(PHOTOS)
-            ]
-            for sku in skus
-        }
+    def __init__(self, skus: Sequence[str], objects: dict[str, bytes]) -> None:
+        self.skus, self.objects, self.calls = skus, objects, 0
 
     def list(self, prefix: str) -> Iterator[Listed]:
         self.calls += 1
-        return iter(self._photos.get(prefix, ()))
+        sku = prefix.removeprefix("photos/").rstrip("/")
+        skus = self.skus if prefix == "photos/" else [sku] if prefix.startswith("photos/") else []
+        return (
+            Listed(f"photos/{sku}/{number}.jpg", f"etag-{sku}-{number}", 300_000)
+            for sku in skus
+            for number in range(PHOTOS)
+        )
 
     def list_prefixes(self, prefix: str) -> Iterator[str]:
         self.calls += 1
@@ -79,23 +80,32 @@ def catalog_of(count: int) -> Catalog:
     return Catalog.model_validate({"skus": skus, "scenes": ["white-packshot"], "channels": ["google"]})
 
 
-def record_night(night: Night, store: Any) -> None:
-    """Write the state that a night over the catalog leaves, without a picture."""
-    ledger, recipes = Ledger(store), night.catalog.recipes
-    found = find_photos(night.catalog, [one.sku for one in night.skus.values()], store)
-    for one in night.skus.values():
-        name = one.sku.sku
-        for source in found[name]:
-            task = photo_task(source, recipes.photos, ledger)
-            one.photos.append(_committed(ledger, task, _photo(name, source.listed.key, task)))
-        for photo in one.photos:
-            task = cutout_task(photo, recipes.cutouts, night.models)
-            one.cutouts.append(_committed(ledger, task, _cutout(photo, task)))
-        for job in night.render_jobs(one):
-            task = render_task(job, recipes.renders, night.models)
-            _committed(ledger, task, _render(job.cutout, task, job.seed))
-        one.photos, one.cutouts = [], []
-    ledger.save_state()
+def record_night(count: int, folder: Path) -> None:
+    """Write the state shards that a night over the catalog leaves, without a picture; one shard at a time."""
+    catalog = catalog_of(count)
+    skus = {sku.sku: sku for sku in catalog.skus}
+    for names in by_shard(skus).values():
+        store: Any = Recording(names, {})
+        piece = catalog.model_copy(update={"skus": tuple(skus[name] for name in names)})
+        with Night(piece, store, silent) as night:
+            for one in night.skus.values():
+                _record_sku(night, one)
+            night.ledger.save_state()
+        for key, data in store.objects.items():
+            if key.startswith("state/"):
+                (folder / key.rpartition("/")[2]).write_bytes(data)
+
+
+def _record_sku(night: Night, one: SkuNight) -> None:
+    ledger, recipes = night.ledger, night.catalog.recipes
+    for source in find_photos(night.catalog, [one.sku], ledger.store)[one.sku.sku]:
+        task = photo_task(source, recipes.photos, ledger)
+        photo = _committed(ledger, task, _photo(one.sku.sku, source.listed.key, task))
+        task = cutout_task(photo, recipes.cutouts, night.models)
+        one.cutouts.append(_committed(ledger, task, _cutout(photo, task)))
+    for job in night.render_jobs(one):
+        task = render_task(job, recipes.renders, night.models)
+        _committed(ledger, task, _render(job.cutout, task, job.seed))
 
 
 def _committed(ledger: Ledger, task: Task, record: Record) -> Any:
@@ -145,15 +155,12 @@ def measured(action: Callable[[], Any]) -> tuple[Any, float, float]:
     return action(), time.process_time() - began, time.monotonic() - wall
 
 
-def measure(count: int) -> dict[str, float]:
+def measure(count: int, folder: Path) -> dict[str, float]:
     """One row of the table: the plan of so many SKUs of which nothing changed."""
     catalog = catalog_of(count)
-    store: Any = Recording([sku.sku for sku in catalog.skus])
-    with Night(catalog, store, silent) as night:
-        record_night(night, store)
-    state = sum(len(data) for key, data in store.objects.items() if key.startswith("state/"))
-    store.objects = {key: data for key, data in store.objects.items() if key.startswith("state/")}
-    store.calls, before = 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    objects = {f"state/{path.name}": path.read_bytes() for path in folder.iterdir()}
+    store: Any = Recording([sku.sku for sku in catalog.skus], objects)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with Night(catalog, store, silent) as night:
         plan, cpu_s, wall_s = measured(lambda: plan_night(night, None))
     assert plan.work == (), "an unchanged catalog has no work"
@@ -162,7 +169,7 @@ def measure(count: int) -> dict[str, float]:
         "skus": count,
         "cpu_s": round(cpu_s, 2),
         "wall_s": round(wall_s, 2),
-        "state_mb": round(state / 1e6, 2),
+        "state_mb": round(sum(map(len, objects.values())) / 1e6, 2),
         "calls": store.calls,
         "peak_mb": round(peak / 1024),
         "peak_mb_before": round(before / 1024),
@@ -178,21 +185,32 @@ def exponent(rows: Sequence[dict[str, float]]) -> float:
 
 
 def main() -> None:
-    """Each size in a process of its own, so that memory is that of one; then the growth."""
+    """Each size is recorded and planned in processes of their own, so that memory is the plan's; then the growth."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--skus", type=int, nargs="+", default=[1_000, 5_000, 20_000])
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--skus", type=int, nargs="+", default=[100, 1_000, 5_000, 20_000, 100_000])
+    parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--plan", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.one is not None:
-        print(json.dumps(measure(chosen.one)))
-        return
-    rows = []
-    for count in chosen.skus:
-        command = [sys.executable, "-m", "benchmarks.night_scale", "--one", str(count)]
-        rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-        print(json.dumps(rows[-1]), flush=True)
-    if len(rows) > 1:
-        print(f"cpu seconds grow as skus^{exponent(rows):.2f}")
+    if chosen.record:
+        record_night(chosen.skus[0], chosen.record)
+    elif chosen.plan:
+        print(json.dumps(measure(chosen.skus[0], chosen.plan)))
+    else:
+        rows = []
+        for count in chosen.skus:
+            rows.append(_row(count))
+            print(json.dumps(rows[-1]), flush=True)
+        if len(rows) > 1:
+            print(f"cpu seconds grow as skus^{exponent(rows):.2f}")
+
+
+def _row(count: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.night_scale", "--skus", str(count)]
+    with TemporaryDirectory() as folder:
+        subprocess.run([*command, "--record", folder], check=True)
+        told = subprocess.run([*command, "--plan", folder], check=True, capture_output=True, text=True)
+    row: dict[str, float] = json.loads(told.stdout)
+    return row
 
 
 if __name__ == "__main__":

@@ -10,12 +10,14 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.concurrency.sync import concurrency
+from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import PrefectHTTPStatusError
 
 from productshot.errors import ConfigInvalid, StorageUnavailable
@@ -80,10 +82,16 @@ def _start_some(client: SyncPrefectClient, path: str, wanted: Sequence[Wanted]) 
     raise StorageUnavailable("Prefect server", f"did not start run {one.key}: {error}", "", "ask again")
 
 
+def find_deployment(name: str) -> UUID:
+    """The id of a deployment. ConfigInvalid: the server has none; StorageUnavailable: it does not answer."""
+    with _client() as client:
+        return UUID(_deployment_id(client, name))
+
+
 def _deployment_id(client: SyncPrefectClient, deployment: str) -> str:
     found = _ask(client, "GET", f"/deployments/name/{deployment}", missing_ok=True)
     if found is None:
-        remedy = "start `productshot up`, or deploy infra/prefect.yaml"
+        remedy = "start `productshot up`, or run infra/pools.sh"
         raise ConfigInvalid(f"deployment {deployment}", "is not on the Prefect server", "", remedy)
     return str(found["id"])
 
@@ -145,6 +153,50 @@ def queue_again(run: Run, at: datetime, why: str) -> None:
     }
     with _client() as client:
         _ask(client, "POST", f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+
+
+def find_automation(name: str) -> str:
+    """The id of an automation. ConfigInvalid: the server has none; StorageUnavailable: it does not answer."""
+    with _client() as client:
+        found = _automations(client, name)
+    if not found:
+        remedy = "start `productshot up`, or run infra/pools.sh"
+        raise ConfigInvalid(f"automation {name!r}", "is not on the Prefect server", "", remedy)
+    return str(found[0]["id"])
+
+
+def create_or_replace_automation(told: AutomationCore) -> None:
+    """Write an automation; one of its name is replaced, and stays disabled where somebody disabled it."""
+    with _client() as client:
+        found = _automations(client, told.name)
+        body = told.model_dump(mode="json", exclude={"owner_resource"})  # which a PUT may not name
+        if found:
+            body["enabled"] = found[0]["enabled"]
+            _ask(client, "PUT", f"/automations/{found[0]['id']}", body)
+        else:
+            _ask(client, "POST", "/automations/", body)
+
+
+def _automations(client: SyncPrefectClient, name: str) -> list[dict[str, Any]]:
+    named = {"automations": {"name": {"any_": [name]}}}
+    found: list[dict[str, Any]] = _ask(client, "POST", "/automations/filter", named)
+    return found
+
+
+def tell_event(event: str, resource: str, payload: dict[str, str], key: str) -> None:
+    """Give the server an event; when this returns it has it, which `emit_event`, that queues, does not promise.
+
+    The same key is the same event.
+    """
+    told = {
+        "id": str(uuid5(NAMESPACE_URL, f"{event}/{key}")),
+        "occurred": datetime.now(UTC).isoformat(),
+        "event": event,
+        "resource": {"prefect.resource.id": resource},
+        "payload": payload,
+    }
+    with _client() as client:
+        _ask(client, "POST", "/events", [told])
 
 
 @contextmanager

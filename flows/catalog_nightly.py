@@ -33,10 +33,12 @@ def catalog_nightly(asked: NightRun) -> str:
 
     Returns the night's id; it follows from the run, so a run that is queued again goes on with its own night.
     """
+    from productshot.night import night_id
+
     began = datetime.fromtimestamp(
         flow_run.scheduled_start_time.timestamp(), UTC
     )  # Prefect's own type loses its zone
-    night = f"{began:%Y%m%dT%H%M%SZ}-{str(flow_run.id)[-4:]}"
+    night = night_id(began, str(flow_run.id)[-4:])
     told = begin(asked, night, began)
     dispatch(asked.store, told)
     return night

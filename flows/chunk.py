@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from flows._runtime import RETRYING, open_store_of, report_run, runs_due
 from flows._server import gpu_slot, start_runs
+from flows.progress import Shown
 from productshot.errors import ProductshotError
 
 
@@ -71,7 +72,8 @@ def do_stage(asked: ChunkRun, stage: str) -> bool:
         get_run_logger().info("night %s has its report; the next one goes on", asked.night)
         return False
     slot = gpu_slot if stage in ON_GPU else nullcontext
-    done = run_stage(store, told, Due(asked.chunk, stage), slot)
+    shown = Shown(f"chunk-{stage}", f"night {asked.night}, chunk {asked.chunk}")
+    done = run_stage(store, told, Due(asked.chunk, stage), slot, shown)
     made, adopted = sum(done.made.values()), sum(done.adopted.values())
     get_run_logger().info("%s: %d made, %d found done, %d SKUs", stage, made, adopted, len(done.skus))
     return True

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from productshot.review import Recorded
 
 SCORES = 4
-"""Numbers shown of a picture; the report has all."""
+"""Measures shown of a picture, those that nearly or really broke their limit; the report has all."""
 
 
 def sheet_markdown(sheet: Sheet, night: str, gallery: str | None) -> str:
@@ -38,8 +38,8 @@ def sheet_markdown(sheet: Sheet, night: str, gallery: str | None) -> str:
 def _row(one: Shown, gallery: str | None) -> list[str]:
     verdict = one.entry["verdict"]
     why = "; ".join(escaped(verdict[name]) for name in ("value", "limit") if verdict.get(name))
-    numbers = list(one.entry["numbers"].items())[:SCORES]
-    scores = ", ".join(f"{escaped(name)} {number:g}" for name, number in numbers) or "–"
+    told = [f"{one.measure} {one.number:.3g}, {one.bound} {one.limit:g}" for one in one.scores[:SCORES]]
+    scores = "; ".join(escaped(words) for words in told) or "–"
     words = f"**{escaped(one.label)}** {why} ({scores})"
     return (
         [*(_thumb(key, gallery) for key in (one.photo, one.cutout, one.picture)), words]

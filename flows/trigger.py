@@ -1,16 +1,14 @@
-"""Starts a run of flow single-sku for the receiver of bucket notifications."""
+"""Starts a SKU for the receiver of bucket notifications."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import httpx
-from prefect.client.orchestration import get_client
-from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL
 
-from productshot.errors import ConfigInvalid, StorageUnavailable
+from flows._server import Wanted, find_automation, find_deployment, start_runs, tell_event
+from flows.automation import NAME, RESOURCE, SETTLED
+from productshot.errors import ConfigInvalid
 
 
 def open_trigger(deployment: str) -> Callable[[str, str], None]:
@@ -19,41 +17,31 @@ def open_trigger(deployment: str) -> Callable[[str, str], None]:
     ConfigInvalid: no server is named, or it has no such deployment. StorageUnavailable: it does not answer, now or
     when a run is started.
     """
-    if not PREFECT_API_URL.value():
-        remedy = "set it, as http://127.0.0.1:4200/api"
-        raise ConfigInvalid("PREFECT_API_URL", "is not set", "runs are started on a Prefect server", remedy)
-    _ask_for(deployment)
+    refuse_no_server()
+    find_deployment(deployment)
 
     def start(sku: str, key: str) -> None:
-        try:
-            run_deployment(
-                deployment,
-                parameters={"sku": sku},
-                flow_run_name=f"sku-{sku}",
-                tags=["productshot", "photos"],
-                idempotency_key=key,
-                timeout=0,
-                as_subflow=False,
-            )
-        except (httpx.HTTPError, ObjectNotFound, PrefectHTTPStatusError) as error:
-            raise _unavailable(f"could not start SKU {sku}", error) from error
+        start_runs([Wanted(deployment, key, {"sku": sku})])
 
     return start
 
 
-def _ask_for(deployment: str) -> None:
-    """ConfigInvalid when the server has no such deployment."""
-    try:
-        with get_client(sync_client=True) as client:
-            client.read_deployment_by_name(deployment)
-    except ObjectNotFound as error:
-        limit = "the server of PREFECT_API_URL has none of this name"
-        remedy = "run `productshot up` or `prefect deploy`, or name another with --deployment"
-        raise ConfigInvalid(f"deployment {deployment}", "does not exist", limit, remedy) from error
-    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-        raise _unavailable("does not answer", error) from error
+def open_teller() -> Callable[[str, str], None]:
+    """What tells Prefect by an event that a SKU's photos have settled, so that its automation starts the SKU.
+
+    ConfigInvalid: no server is named, or it has no such automation. StorageUnavailable as `open_trigger` says.
+    """
+    refuse_no_server()
+    find_automation(NAME)
+
+    def start(sku: str, key: str) -> None:
+        tell_event(SETTLED, f"{RESOURCE}.{sku}", {"sku": sku, "key": key}, key)
+
+    return start
 
 
-def _unavailable(told: str, error: Exception) -> StorageUnavailable:
-    """The kind of error alone: its text may hold an address with credentials."""
-    return StorageUnavailable("Prefect server", told, type(error).__name__, "run it again once it is up")
+def refuse_no_server() -> None:
+    """ConfigInvalid when no server is named: Prefect would start a throw-away one of its own."""
+    if not PREFECT_API_URL.value():
+        remedy = "set it, as http://127.0.0.1:4200/api"
+        raise ConfigInvalid("PREFECT_API_URL", "is not set", "runs are started on a Prefect server", remedy)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes or renews the two work pools, their queues and all deployments. Safe to run again.
+# Makes or renews the two work pools, their queues, all deployments and the automation. Safe to run again.
 #
 # Environment: PREFECT_API_URL (and PREFECT_API_AUTH_STRING), POOL_TYPE (process, or kubernetes with
-# infra/kubernetes/*.json), and what infra/prefect.yaml reads: PRODUCTSHOT_STORE, PRODUCTSHOT_CATALOG,
+# infra/kubernetes/*.json), and what flows/prefect.yaml reads: PRODUCTSHOT_STORE, PRODUCTSHOT_CATALOG,
 # PRODUCTSHOT_GALLERY, PRODUCTSHOT_CRON, PRODUCTSHOT_TIMEZONE.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,4 +27,5 @@ queue productshot-cpu cpu 2
 pool productshot-gpu
 queue productshot-gpu urgent 1
 queue productshot-gpu gpu 2
-prefect --no-prompt deploy --all --prefect-file infra/prefect.yaml
+prefect --no-prompt deploy --all --prefect-file flows/prefect.yaml
+python -m flows.automation

@@ -18,7 +18,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import zstandard
@@ -28,11 +29,11 @@ from catalog_schemas import Catalog, NightSettings, Sku
 from productshot.errors import ConfigInvalid, InputRefused, StorageMissing
 from productshot.keys import shard_of
 from productshot.ledger import Ledger
-from productshot.night import LANES_WITH_ADAPTER, STAGES_OF, Night, SkuNight
+from productshot.night import LANES_WITH_ADAPTER, STAGES_OF, Night, SkuNight, night_id
 from productshot.plan import gpu_seconds
-from productshot.progress import ReportProgress, silent
+from productshot.progress import Progress, ReportProgress, silent
 from productshot.records import Adapter, Asset, Cutout, Photo, Record, Refusal, Twins
-from productshot.report import Written, write_report
+from productshot.report import Told, Written, write_report
 from productshot.review import last_report
 from productshot.run import check_plan
 from productshot.stages.departures import unpublish
@@ -244,7 +245,7 @@ def catalog_of(store: Store, night: str) -> Catalog:
 
 def open_nights(store: Store, now: datetime) -> list[ChunkedNight]:
     """The chunked nights of the last days that have no report yet, oldest first."""
-    since = f"nights/{(now - OPEN_FOR).astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    since = f"nights/{night_id(now - OPEN_FOR)}"
     recent = [prefix for prefix in store.list_prefixes("nights/") if prefix >= since]
     found = [find_night(store, prefix.split("/")[1]) for prefix in recent]
     return [one for one in found if one is not None and not is_closed(store, one.night)]
@@ -363,15 +364,23 @@ def _in_turns(
                 value = f"is left for the next night: {spent:.0f} s of GPU time are spent"
                 night.skus[name].refusals.append(_too_costly(name, value, "", limit))
             return rest
+        turn = night.part(todo[start : start + settings.gpu_turn])
+        turn.report = partial(of_turn, night.report, start, len(turn.skus), len(todo))
         with slot():
             began = clock()
             try:
-                _do(night.part(todo[start : start + settings.gpu_turn]), item.stage)
+                _do(turn, item.stage)
             finally:
                 milliseconds = round(1000 * (clock() - began))
                 mark = f"{item.chunk:04d}-{item.stage}-{secrets.token_hex(4)}-{milliseconds}"
                 store.put(f"nights/{night_id}/gpu/{mark}", b"", "text/plain")
     return []
+
+
+def of_turn(report: ReportProgress, start: int, size: int, total: int, progress: Progress) -> None:
+    """Tell how many of `total` SKUs are through, when a turn of `size` SKUs from `start` on tells of its own items."""
+    done = start + size * progress.done // max(progress.total, 1)
+    report(progress._replace(done=done, total=total))
 
 
 def gpu_spent(store: Store, night: str) -> float:
@@ -475,6 +484,7 @@ def close_night(store: Store, told: ChunkedNight, now: datetime) -> Written:
     What was left, given up, not finished in time or cannot be read is a refusal of each SKU concerned.
     """
     open_stages = dict(due(store, told))
+    said_of = Told()
     catalog = catalog_of(store, told.night)
     chunks: Counter[str] = Counter({"total": told.chunks, "given_up": 0, "late": 0})
     with Night(catalog, store, silent, ledger=Ledger(store, writes_shards=False)) as night:
@@ -492,7 +502,10 @@ def close_night(store: Store, told: ChunkedNight, now: datetime) -> Written:
                 hours = f"night.deadline_hours is {catalog.night.deadline_hours:g}"
                 value = f"was not finished: {open_stages[chunk]} of its chunk are not done"
                 _refuse_all(night, names, open_stages[chunk], value, hours)
-        return write_report(night, told.night, told.began, now, dict(chunks))
+            for name in names:
+                said_of.tell(night.skus[name])
+                night.skus[name] = SkuNight(night.skus[name].sku, {})
+        return write_report(night, told.night, told.began, now, dict(chunks), said_of)
 
 
 def _merge_chunk(night: Night, store: Store, told: ChunkedNight, chunk: int) -> list[str]:

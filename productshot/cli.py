@@ -859,6 +859,12 @@ def listen(
         str | None, typer.Option(help="URL of an SQS queue to read as well; without a secret, instead")
     ] = None,
     deployment: Annotated[str, typer.Option(help="the Prefect deployment that is run")] = "single-sku/now",
+    by_event: Annotated[
+        bool,
+        typer.Option(
+            "--by-event", help="tell Prefect by an event, on which an automation runs single-sku/now"
+        ),
+    ] = False,
 ) -> None:
     """The receiver of bucket notifications: one run of a SKU when its photos changed and have settled."""
     from productshot.events import place_of
@@ -870,10 +876,10 @@ def listen(
         secret = check_secret(secret)
     known, opened = KnownSkus(catalog), open_store(store, probe=False)
     place_of(opened.location, known.catalog.photos)  # a folder is refused before anything heavy is loaded
-    from flows.trigger import open_trigger
+    from flows.trigger import open_teller, open_trigger
     from productshot.s3 import open_queue
 
-    receiver = Receiver(known, opened, open_trigger(deployment))
+    receiver = Receiver(known, opened, open_teller() if by_event else open_trigger(deployment))
     logging.getLogger("productshot").setLevel(logging.INFO)
     serve(receiver, secret, host, port, open_queue(queue) if queue else None)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from productshot.chunks import catalog_of
 from productshot.errors import InputRefused, StorageMissing
+from productshot.gates import Score, telling
 from productshot.keys import marker_key
 from productshot.night import Night
 from productshot.pixels import Pixels, from_png
@@ -28,11 +29,12 @@ class Shown(NamedTuple):
     photo: str | None
     cutout: str
     picture: str
+    scores: tuple[Score, ...]  # the telling ones first
 
     @property
     def label(self) -> str:
-        """What the form calls it."""
-        return named(self.entry)
+        """What the form calls it: the key first, as lists cut the end off and variants differ in nothing else."""
+        return "{render:.8} {sku} {scene} {lane}".format_map(self.entry)
 
 
 class Sheet(NamedTuple):
@@ -76,7 +78,8 @@ def _show(entry: dict[str, Any], night: Night, folder: str) -> Shown:
             if pixels is not None:
                 store.put(key, jpeg_thumb(pixels), "image/jpeg")
     photo, cutout, picture = keys
-    return Shown(entry, photo if store.head(photo) else None, cutout, picture)
+    scores = telling(entry["numbers"], entry["lane"], night.catalog.recipes.limits)
+    return Shown(entry, photo if store.head(photo) else None, cutout, picture, tuple(scores))
 
 
 def _pictures(entry: dict[str, Any], night: Night) -> Sequence[Pixels | None]:

@@ -30,7 +30,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -53,6 +53,7 @@ from productshot.reach import (
     without_data,
 )
 from productshot.records import Adapter, Record, Refusal
+from productshot.review import reports
 from productshot.stages.adapters import adapter_task
 from productshot.stages.assets import make_assets
 from productshot.store import Listed, Store
@@ -379,21 +380,6 @@ def reached_by_nights(store: Store, catalog: str, nights: int) -> set[str]:
             if nights == 0:
                 break
     return reached
-
-
-def reports(store: Store) -> Iterator[dict[str, Any]]:
-    """The JSON reports of all nights that have one, the newest first. InputRefused: one cannot be read."""
-    for folder in sorted(store.list_prefixes("nights/"), reverse=True):
-        key = f"{folder}report.json"
-        try:
-            report = _read(store, key)
-            _ = report["catalog"], _named_in(report)
-        except StorageMissing:  # it is running, or was killed
-            continue
-        except (ValueError, KeyError, TypeError) as error:
-            limit = "gc keeps what the last nights reached"
-            raise InputRefused(key, "is no report of a night", limit, "mend or delete it") from error
-        yield report
 
 
 def _named_in(report: Mapping[str, Any]) -> set[str]:

@@ -45,6 +45,11 @@ def marker_key(sku: str, stage: str, key: str) -> str:
     return f"work/{sku}/{stage}/{key}.json"
 
 
+def stage_of(marker: str) -> str:
+    """The stage in the name of a marker."""
+    return marker.rsplit("/", 2)[1]
+
+
 def asset_key(channel: str, sku: str, slot: str, index: int, digest: str, ext: str) -> str:
     """Where a published asset lies; a new picture has a new name."""
     return f"catalog/{channel}/{sku}/{slot}-{index}-{digest[:12]}.{ext}"

@@ -31,6 +31,7 @@ from productshot.keys import (
     marker_key,
     shard_of,
     stage_key,
+    stage_of,
 )
 from productshot.records import (
     Adapter,
@@ -96,6 +97,7 @@ class Ledger:
         self.adopted: Counter[str] = Counter()  # outputs per stage that were there already
         self.doubled: Counter[str] = Counter()  # of those, outputs that were made here too: a race was lost
         self._markers: dict[str, dict[str, Any]] = {}
+        self._of_stage: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)  # their names, in order
         self._photos: dict[str, tuple[str, int, str]] = {}  # key -> etag, size, digest
         self._sku_of: dict[str, str] = {}
         self._loaded: dict[str, bytes] = {}  # shard -> its bytes in the store
@@ -118,8 +120,7 @@ class Ledger:
 
         "new picture" is one that was not asked for before: of another scene, seed or slot, in a review perhaps.
         """
-        stage = f"work/{task.sku}/{task.stage}/"
-        others = [marker for name, marker in self._markers.items() if name.startswith(stage)]
+        others = [self._markers[name] for name in self._of_stage[task.sku, task.stage]]
         siblings = [marker for marker in others if tuple(marker["parents"]) == task.parents]
         for marker in siblings:
             if names_of(marker["recipe"]) == names_of(task.recipe):
@@ -185,9 +186,13 @@ class Ledger:
         self.seconds[stage][first:] = [sum(taken) / len(taken)] * len(taken) if taken else []
 
     def _remember(self, name: str, sku: str, marker: dict[str, Any]) -> None:
+        self._know(name, sku, marker)
+        self._learned.add(name)
+
+    def _know(self, name: str, sku: str, marker: dict[str, Any]) -> None:
         self._markers[name] = marker
         self._sku_of[name] = sku
-        self._learned.add(name)
+        self._of_stage[sku, stage_of(name)][name] = None
 
     # -- data ------------------------------------------------------------------------------------------------
 
@@ -273,7 +278,9 @@ class Ledger:
     def forget(self, names: Iterable[str]) -> None:
         """Drop markers and photos by name; `save_state` then writes shards without them."""
         for name in names:
-            self._markers.pop(name, None)
+            marker = self._markers.pop(name, None)
+            if marker is not None:
+                del self._of_stage[self._sku_of[name], stage_of(name)][name]
             self._photos.pop(name, None)
             self._learned.discard(name)
 
@@ -311,10 +318,10 @@ class Ledger:
         for entry in entries:
             name = entry["key"]
             if "marker" in entry:
-                self._markers[name] = entry["marker"]
+                self._know(name, entry["sku"], entry["marker"])
             else:
                 self._photos[name] = (entry["etag"], entry["size"], entry["digest"])
-            self._sku_of[name] = entry["sku"]
+                self._sku_of[name] = entry["sku"]
 
     def learned(self) -> list[dict[str, Any]]:
         """What this run knows that it was not told, as `recall` takes it; sorted by key."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
 
@@ -92,7 +93,8 @@ class Night:
         side = catalog.recipes.renders.size_px
         self.scribbles = read_scribbles(self.scenes.values(), Size(side, side), store, settings)
         self.decoder = Decoder(seconds=settings.decode_seconds, memory_mb=settings.decode_memory_mb)
-        wanted = [sku for sku in catalog.skus if only is None or sku.sku in only]
+        chosen = None if only is None else set(only)
+        wanted = [sku for sku in catalog.skus if chosen is None or sku.sku in chosen]
         self._said: dict[str, Said] = {}
         self.whole = only is None
         self.unpublished: list[tuple[str, str]] = []  # (channel, SKU) that left the catalog
@@ -364,6 +366,14 @@ class Night:
 
     def _refuse(self, one: SkuNight, stage: str, error: InputRefused) -> None:
         one.refusals.append(Refusal.of(one.sku.sku, stage, error))
+
+
+def night_id(began: datetime, end: str = "") -> str:
+    """The id of a night that began then, in UTC; ids sort by time, older ones of whole seconds among them.
+
+    `end` tells nights apart that begin in one microsecond; without it the id stands before theirs.
+    """
+    return f"{began.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}" + (f"-{end}" if end else "")
 
 
 def missed(jobs: Sequence[RenderJob], judged: Sequence[Judged]) -> list[RenderJob]:

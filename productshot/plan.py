@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 from productshot.errors import ConfigInvalid
-from productshot.ledger import Task
+from productshot.keys import shard_of
+from productshot.ledger import Ledger, Task
 from productshot.night import LANES_WITH_ADAPTER, Night, SkuNight
 from productshot.records import Adapter, Cutout, Photo, Render, Twins
 from productshot.stages.adapters import adapter_task
 from productshot.stages.assets import shows_other_views
 from productshot.stages.cutouts import cutout_task
 from productshot.stages.gates import Painted, gate_task
-from productshot.stages.photos import PhotoSource, find_photos, photo_task, product_photos
+from productshot.stages.photos import PhotoSource, list_photos, photo_task, product_photos, sources_of
 from productshot.stages.renders import render_task
 from productshot.stages.twins import twins_task
+from productshot.store import Listed
 
 BENCHMARK_SECONDS = {
     "photos": 0.2,
@@ -28,6 +32,10 @@ BENCHMARK_SECONDS = {
     "assets": 0.6,
 }
 """Per output on two CPU cores with the pocket models; used until a night of the store's own is on record."""
+PLANNED_AT_ONCE = 8
+"""State shards in work side by side: while one waits for the store, another is computed."""
+CHANGED = "recipe changed"
+"""How the cause of work begins that a person's change brought about."""
 GPU_STAGES = ("adapters", "renders", "gates")
 BENCHMARK_BYTES = {"cutouts": 1_500_000, "adapters": 2_000_000, "renders": 60_000, "assets": 400_000}
 
@@ -60,15 +68,21 @@ class Plan(NamedTuple):
 
 
 def plan_night(night: Night, last: dict[str, Any] | None) -> Plan:
-    """What `night` would do. `last` is the last night's report, whose medians price the work."""
-    found = _sources(night)
-    work: list[Work] = []
-    invalidated = []
-    for one in night.skus.values():
-        mine = list(_sku_work(one, found.get(one.sku.sku, []), night))
-        if any(item.cause.startswith("recipe changed") for item in mine):
-            invalidated.append(one.sku.sku)
-        work += mine
+    """What `night` would do. `last` is the last night's report, whose medians price the work.
+
+    State shard by state shard, so that the markers of a few are in memory. The night's SKUs keep the refusals that
+    are known now, its ledger what no shard told.
+    """
+    sound = [name for name, one in night.skus.items() if night.is_sound(one)]
+    listed = list_photos(night.catalog.photos, sound, night.ledger.store)
+    shards = [{name: listed.pop(name) for name in names} for names in by_shard(sound).values()]
+    by_sku: dict[str, list[Work]] = {}
+    with ThreadPoolExecutor(PLANNED_AT_ONCE) as pool:
+        for found, learned in pool.map(partial(_shard_work, night), shards):
+            by_sku |= found
+            night.ledger.recall(learned)
+    work = [item for name in sound for item in by_sku[name]]
+    invalidated = [name for name in sound if any(item.cause.startswith(CHANGED) for item in by_sku[name])]
     counts = Counter[str]()
     for item in work:
         counts[item.stage] += item.outputs
@@ -104,10 +118,26 @@ def refuse_large_departure(plan: Plan, max_unpublished: float) -> None:
         )
 
 
-def _sources(night: Night) -> dict[str, list[PhotoSource]]:
-    sound = [one for one in night.skus.values() if night.is_sound(one)]
-    night.ledger.load_state(one.sku.sku for one in sound)
-    return find_photos(night.catalog, [one.sku for one in sound], night.ledger.store)
+def by_shard(names: Iterable[str]) -> dict[str, list[str]]:
+    """The SKUs of each state shard, in their order."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(shard_of(name), []).append(name)
+    return found
+
+
+def _shard_work(
+    night: Night, listed: Mapping[str, Sequence[Listed]]
+) -> tuple[dict[str, list[Work]], list[dict[str, Any]]]:
+    """The work of the SKUs of one shard, with a ledger of their own, and what that learned."""
+    part = night.part(list(listed))
+    part.ledger = Ledger(night.ledger.store, writes_shards=False)
+    part.ledger.load_state(listed)
+    found = {}
+    for name, one in part.skus.items():
+        fresh = SkuNight(one.sku, one.scenes, refusals=one.refusals)
+        found[name] = _sku_work(fresh, sources_of(night.catalog, one.sku, listed[name]), part)
+    return found, part.ledger.learned()
 
 
 def _sku_work(one: SkuNight, sources: Sequence[PhotoSource], night: Night) -> list[Work]:

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from catalog_schemas import Catalog
-from productshot.gc import Collected, delete_in_order, put_down, reports
+from productshot.gc import Collected, delete_in_order, put_down
 from productshot.keys import shard_of
 from productshot.ledger import Ledger
 from productshot.photos import sku_problem
 from productshot.reach import Going, is_marker
+from productshot.review import reports
 from productshot.store import Store
 
 

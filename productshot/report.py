@@ -29,7 +29,7 @@ from productshot.keys import STAGE_FORMATS, canonical_json
 from productshot.ledger import Ledger
 from productshot.night import Night, SkuNight
 from productshot.pixels import Pixels, from_png, paste, resize, size_of
-from productshot.records import Asset, Cutout, Photo, Refusal, Render
+from productshot.records import Asset, Cutout, Photo, Render
 from productshot.stages.gates import Judged, compared
 
 THUMB_PX = 220
@@ -48,14 +48,60 @@ class Written:
     html_key: str
 
 
+class Told:
+    """What the report says of each SKU, and of the whole SKU for the few that the page shows with pictures.
+
+    So a night of many chunks needs in memory what it tells, not all that its chunks know.
+    """
+
+    def __init__(self) -> None:
+        self.skus: dict[str, dict[str, Any]] = {}
+        self.counts: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()  # per stage
+        self._shown: list[SkuNight] = []
+
+    def tell(self, one: SkuNight) -> None:
+        """Take down a SKU, unless that is done."""
+        if one.sku.sku in self.skus:
+            return
+        self.skus[one.sku.sku] = _sku_report(one)
+        self.refused.update(refusal.stage for refusal in one.refusals)
+        self.counts.update(
+            done=int(bool(one.assets)),
+            photos=len(one.photos),
+            cutouts=len(one.cutouts),
+            adapters=int(one.adapter is not None),
+            pictures=len(one.judged),
+            assets=len(one.assets),
+            person=len(one.pending),
+            refusals=len(one.refusals),
+            gate_refusals=sum(judged.verdict.status == "refused" for judged in one.judged),
+        )
+        self._shown.append(one)
+        if len(self._shown) > 2 * CARDS:
+            self._shown = self.worst()
+
+    def worst(self) -> list[SkuNight]:
+        """The SKUs that the page shows with pictures: those without assets first, then those with most refusals."""
+        return sorted(self._shown, key=lambda one: (bool(one.assets), -len(one.refusals)))[:CARDS]
+
+
 def write_report(
-    night: Night, night_id: str, began: datetime, ended: datetime, chunks: Mapping[str, int] | None = None
+    night: Night,
+    night_id: str,
+    began: datetime,
+    ended: datetime,
+    chunks: Mapping[str, int] | None = None,
+    told: Told | None = None,
 ) -> Written:
     """Write both files, and a thumbnail per published picture beside them; return what they say.
 
-    `chunks` counts the pieces of a night that workers did: total, given_up, late.
+    `chunks` counts the pieces of a night that workers did: total, given_up, late. SKUs of `told` are told by it alone.
     """
-    report = night_report(night, night_id, began, ended)
+    told = told or Told()
+    for one in night.skus.values():
+        told.tell(one)
+    report = night_report(night, told, night_id, began, ended)
     if chunks is not None:
         report["chunks"] = dict(chunks)
     store = night.ledger.store
@@ -64,16 +110,15 @@ def write_report(
             asset["thumb"] = f"nights/{night_id}/thumbs/{asset['digest'][:16]}.jpg"
             store.put(asset["thumb"], _asset_thumb(asset["key"], asset["digest"], night.ledger), "image/jpeg")
     json_key, html_key = f"nights/{night_id}/report.json", f"nights/{night_id}/report.html"
-    html = html_report(night, report)
+    html = html_report(night, report, told.worst())
     store.put(html_key, html.encode(), "text/html; charset=utf-8")
     store.put(json_key, canonical_json(report), "application/json")
     return Written(report, json_key, html_key)
 
 
-def night_report(night: Night, night_id: str, began: datetime, ended: datetime) -> dict[str, Any]:
-    """All that a machine wants to know of a night, JSON-able."""
-    skus = [_sku_report(one) for one in night.skus.values()]
-    refusals = [refusal for one in night.skus.values() for refusal in one.refusals]
+def night_report(night: Night, told: Told, night_id: str, began: datetime, ended: datetime) -> dict[str, Any]:
+    """All that a machine wants to know of a night, JSON-able; SKUs in the order of the catalog."""
+    counted = ("done", "photos", "cutouts", "adapters", "pictures", "assets", "person")
     return {
         "night": night_id,
         "catalog": night.catalog.catalog,
@@ -82,34 +127,25 @@ def night_report(night: Night, night_id: str, began: datetime, ended: datetime) 
         "began": began.isoformat(timespec="seconds"),
         "seconds": round((ended - began).total_seconds(), 1),
         "counts": {
-            "skus": len(skus),
-            "done": sum(bool(sku["assets"]) for sku in skus),
-            "photos": sum(len(one.photos) for one in night.skus.values()),
-            "cutouts": sum(len(one.cutouts) for one in night.skus.values()),
-            "adapters": sum(one.adapter is not None for one in night.skus.values()),
-            "pictures": sum(len(one.judged) for one in night.skus.values()),
-            "assets": sum(len(sku["assets"]) for sku in skus),
-            "person": sum(len(one.pending) for one in night.skus.values()),
+            "skus": len(night.skus),
+            **{name: told.counts[name] for name in counted},
             "unpublished": len(night.unpublished),
-            "refusals": len(refusals),
-            "gate_refusals": sum(
-                j.verdict.status == "refused" for one in night.skus.values() for j in one.judged
-            ),
+            **{name: told.counts[name] for name in ("refusals", "gate_refusals")},
         },
-        "stages": [_stage_report(stage, night.ledger, refusals) for stage in STAGE_FORMATS],
+        "stages": [_stage_report(stage, night.ledger, told.refused[stage]) for stage in STAGE_FORMATS],
         "unpublished": [{"channel": channel, "sku": sku} for channel, sku in night.unpublished],
-        "skus": skus,
+        "skus": [told.skus[name] for name in night.skus],
     }
 
 
-def _stage_report(stage: str, ledger: Ledger, refusals: Sequence[Refusal]) -> dict[str, Any]:
+def _stage_report(stage: str, ledger: Ledger, refused: int) -> dict[str, Any]:
     seconds = ledger.seconds[stage]
     return {
         "stage": stage,
         "made": ledger.made[stage],
         "adopted": ledger.adopted[stage],
         "doubled": ledger.doubled[stage],  # made here although another run was first
-        "refused": sum(refusal.stage == stage for refusal in refusals),
+        "refused": refused,
         "seconds": round(sum(seconds), 2),
         "median_seconds": round(statistics.median(seconds), 3) if seconds else None,
         "bytes": ledger.written[stage],
@@ -148,19 +184,20 @@ def _picture_report(judged: Judged) -> dict[str, Any]:
 # -- the page ------------------------------------------------------------------------------------------------
 
 
-def html_report(night: Night, report: dict[str, Any]) -> str:
-    """The page; every text from a catalog or a file name is escaped."""
+def html_report(night: Night, report: dict[str, Any], shown: Sequence[SkuNight]) -> str:
+    """The page, with pictures of the SKUs that are shown; every text from a catalog or a file name is escaped."""
     environment = Environment(
         loader=PackageLoader("productshot", "templates"), autoescape=True, undefined=StrictUndefined
     )
-    worst_first = sorted(night.skus.values(), key=lambda one: (bool(one.assets), -len(one.refusals)))
-    cards = [_card(one, night) for one in worst_first[:CARDS]]
+    cards = [_card(one, night) for one in shown]
     grouped = Counter(
         (refusal["stage"], refusal["told"]) for sku in report["skus"] for refusal in sku["refusals"]
     )
-    rest = [one.sku.sku for one in worst_first[CARDS:]]
+    with_pictures = {one.sku.sku for one in shown}
+    others = [sku for sku in report["skus"] if sku["sku"] not in with_pictures]
+    others.sort(key=lambda sku: (bool(sku["assets"]), -len(sku["refusals"])))
     return environment.get_template("report.html").render(
-        report=report, cards=cards, refusals=sorted(grouped), rest=rest
+        report=report, cards=cards, refusals=sorted(grouped), rest=[sku["sku"] for sku in others]
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from catalog_schemas import ReviewDecision
-from productshot.errors import ConfigInvalid, InputRefused
+from productshot.errors import ConfigInvalid, InputRefused, StorageMissing
 from productshot.keys import canonical_json, marker_key
 from productshot.records import Render, Verdict
 from productshot.store import Store
@@ -153,35 +153,62 @@ def named(picture: Mapping[str, Any]) -> str:
     return f"{picture['sku']} {picture['scene']} {picture['lane']} {picture['render'][:8]}"
 
 
-def last_report(store: Store) -> dict[str, Any] | None:
-    """The JSON report of the newest night that has one; None before the first night."""
+def reports(store: Store) -> Iterator[dict[str, Any]]:
+    """The JSON reports of all nights that have one, the newest first. InputRefused: one cannot be read."""
     for folder in sorted(store.list_prefixes("nights/"), reverse=True):
-        if store.head(f"{folder}report.json"):
-            report: dict[str, Any] = json.loads(store.get(f"{folder}report.json"))
-            return report
-    return None
+        key = f"{folder}report.json"
+        try:
+            report = json.loads(store.get(key))
+            _ = report["catalog"], [picture["render"] for picture in _pictures(report["skus"])]
+            _ = [asset["key"] for sku in report["skus"] for asset in sku["assets"]]
+        except StorageMissing:  # it is running, or was killed
+            continue
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputRefused(key, "is no report of a night", "", "mend or delete it") from error
+        yield report
 
 
-def pending(store: Store) -> list[dict[str, Any]]:
-    """The pictures of the last night that wait for a person and have no decision yet."""
-    report = last_report(store)
-    if report is None:
+def last_report(store: Store) -> dict[str, Any] | None:
+    """The JSON report of the newest night over a whole catalog; None before the first."""
+    return next((report for report in reports(store) if report.get("whole")), None)
+
+
+def last_pictures(store: Store) -> list[dict[str, Any]]:
+    """The pictures of the last whole night, each with its SKU; a SKU that was run alone since is told as it is now.
+
+    ConfigInvalid: the store has no night yet.
+    """
+    newest: dict[str, Mapping[str, Any]] = {}
+    for report in reports(store):
+        newest = {sku["sku"]: sku for sku in report["skus"]} | newest
+        if report.get("whole"):
+            break
+    if not newest:
         raise ConfigInvalid(
             f"store {store.location}", "has no night yet", "", "run `productshot night` first"
         )
-    entries = waiting(report)
+    return _pictures(newest.values())
+
+
+def pending(store: Store) -> list[dict[str, Any]]:
+    """The pictures that wait for a person and have no decision yet. ConfigInvalid as `last_pictures` says."""
+    entries = [entry for entry in last_pictures(store) if _waits(entry)]
     known = {sku: decisions_of(store, sku).last for sku in {entry["sku"] for entry in entries}}
     return [entry for entry in entries if entry["render"] not in known[entry["sku"]]]
 
 
 def waiting(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The pictures of a report whose verdict is for a person, each with its SKU."""
-    return [entry for entry in _pictures(report) if entry["verdict"]["status"] == "person"]
+    return [entry for entry in _pictures(report["skus"]) if _waits(entry)]
 
 
-def _pictures(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All pictures of a night's report, each with its SKU."""
-    return [{**entry, "sku": sku["sku"]} for sku in report["skus"] for entry in sku["pictures"]]
+def _pictures(skus: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """All pictures of SKUs as a report tells them, each with its SKU."""
+    return [{**entry, "sku": sku["sku"]} for sku in skus for entry in sku["pictures"]]
+
+
+def _waits(entry: Mapping[str, Any]) -> bool:
+    return bool(entry["verdict"]["status"] == "person")
 
 
 def find_pending(store: Store, name: str) -> dict[str, Any]:
@@ -191,8 +218,7 @@ def find_pending(store: Store, name: str) -> dict[str, Any]:
 
 def find_painted(store: Store, name: str) -> dict[str, Any]:
     """The one painted picture of the last night, waiting or not, that a name means. ConfigInvalid: none, or several."""
-    pictures = _pictures(last_report(store) or {"skus": []})
-    painted = [entry for entry in pictures if entry["lane"] != "packshot"]
+    painted = [entry for entry in last_pictures(store) if entry["lane"] != "packshot"]
     return _the_one(
         painted, name, "painted picture of the last night", "see the night's report; packshots have no seed"
     )

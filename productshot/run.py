@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from catalog_schemas import Catalog
-from productshot.night import Night
+from productshot.night import Night, night_id
 from productshot.plan import Plan, plan_night, refuse_large_departure, refuse_large_redo
 from productshot.progress import ReportProgress
 from productshot.report import Written, write_report
@@ -18,8 +18,8 @@ STEPS = ("photos", "cutouts", "adapters", "renders", "assets", "departures")
 
 
 def new_night_id(now: datetime) -> str:
-    """Sorts by time; two nights in one second differ."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    """The id of a night that begins now; two that begin in one microsecond differ."""
+    return night_id(now, secrets.token_hex(2))
 
 
 def utc_now() -> datetime:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,6 @@ import yaml
 from PIL import Image, ImageDraw
 
 from productshot.folder import FolderStore
-from productshot.run import utc_now
 from productshot.store import Store
 
 RED = (190, 40, 35)
@@ -53,12 +49,6 @@ def write_catalog(path: Path, skus: list[dict[str, Any]] | None = None, **fields
     }
     path.write_text(yaml.safe_dump(data), "utf-8")
     return path
-
-
-def every_minute() -> Callable[[], datetime]:
-    """A clock that is a minute later each time: nights of tests begin in one second, and their ids tell seconds."""
-    began, minutes = utc_now(), count()
-    return lambda: began + timedelta(minutes=next(minutes))
 
 
 def tree_of(root: Path, *folders: str) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ COPY flows flows
 RUN pip install -c constraints.txt . \
  && python -m productshot.warm \
  && mkdir -p /catalog && chown productshot /catalog
-COPY infra/prefect.yaml infra/pools.sh infra/
+COPY infra/pools.sh infra/
 USER 10001
 ENV DO_NOT_TRACK=1 PREFECT_FLOWS_HEARTBEAT_FREQUENCY=60 PREFECT_LOGGING_EXTRA_LOGGERS=productshot
 STOPSIGNAL SIGTERM

@@ -7,7 +7,7 @@
     edge.py        halo, lost outline: the colours along the product's edge
     ground.py      nothing painted, a seam, no shadow
     measure.py     measure_render: all of them, each a number or the reason why it says nothing
-    judge.py       judge: the numbers against a recipe's limits
+    judge.py       judge: the numbers against a recipe's limits; telling: which of them matter
 
 All pictures of one measurement have one size, the compare size; lengths in px are px of that size. A measure that
 says nothing for a picture is NaN and becomes a reason in `Measures.not_valid`.
@@ -15,7 +15,7 @@ says nothing for a picture is NaN and becomes a reason in `Measures.not_valid`.
 
 from productshot.gates.colour import colour_shift, mean_colour_shift
 from productshot.gates.comparison import Comparison
-from productshot.gates.judge import GATES, Gate, judge
+from productshot.gates.judge import GATES, Gate, Score, judge, telling
 from productshot.gates.measure import Senses, measure_render
 from productshot.gates.shape import attached, expansion, missing, overlap
 
@@ -23,6 +23,7 @@ __all__ = [
     "GATES",
     "Comparison",
     "Gate",
+    "Score",
     "Senses",
     "attached",
     "colour_shift",
@@ -32,4 +33,5 @@ __all__ = [
     "measure_render",
     "missing",
     "overlap",
+    "telling",
 ]

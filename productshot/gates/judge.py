@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from catalog_schemas.recipes import GateRecipe
 from catalog_schemas.scene import Lane
 from productshot.records import Measures, Verdict
+
+SMALLEST = 1e-9
+"""Stands in for a limit of 0 where shares of the limit are told."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,11 @@ class Gate:
     def passed(self, number: float, limit: float) -> bool:
         """Whether the number is within the limit, the limit itself included."""
         return number <= limit if self.bound == "at most" else number >= limit
+
+    def excess(self, number: float, limit: float) -> float:
+        """How far beyond the limit a number is, as a share of the limit; below 0 where it is kept."""
+        over = number - limit if self.bound == "at most" else limit - number
+        return over / (abs(limit) or SMALLEST)
 
 
 SEED = "another seed, or a scene with fewer things"
@@ -83,3 +92,22 @@ def judge(measures: Measures, lane: Lane, limits: GateRecipe) -> Verdict:
             remedy=gate.remedy,
         )
     return Verdict(status="accepted")
+
+
+class Score(NamedTuple):
+    """A measure of a picture beside the limit that judges it."""
+
+    measure: str
+    number: float
+    bound: str
+    limit: float
+
+
+def telling(numbers: Mapping[str, float], lane: Lane, limits: GateRecipe) -> list[Score]:
+    """The judged measures of a picture, those farthest beyond their limit first, then those nearest to it."""
+    found = []
+    for gate in GATES:
+        number, limit = numbers.get(gate.measure), getattr(limits, gate.limit)
+        if number is not None and limit is not None and lane in gate.lanes:
+            found.append((gate.excess(number, limit), Score(gate.measure, number, gate.bound, limit)))
+    return [score for _, score in sorted(found, key=lambda one: -one[0])]

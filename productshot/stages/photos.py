@@ -15,6 +15,8 @@ from productshot.records import Photo, Refusal
 from productshot.store import Listed, Store
 
 LISTING_THREADS = 16
+LISTED_WHOLE = 1000
+"""From so many SKUs on, their photos are found by one listing of the folder: S3 tells 1,000 objects per request."""
 
 
 class PhotoSource(NamedTuple):
@@ -29,24 +31,41 @@ class PhotoSource(NamedTuple):
 
 
 def find_photos(catalog: Catalog, skus: Sequence[Sku], store: Store) -> dict[str, list[PhotoSource]]:
-    """Each SKU's pictures in key order, listed in parallel; roles and views by the catalog's rules."""
+    """Each SKU's pictures in key order; roles and views by the catalog's rules."""
+    listed = list_photos(catalog.photos, [sku.sku for sku in skus], store)
+    return {sku.sku: sources_of(catalog, sku, listed[sku.sku]) for sku in skus}
 
-    def of_one(sku: Sku) -> list[PhotoSource]:
-        listed = list(store.list(f"{catalog.photos}{sku.sku}/"))
-        beside = {one.key: one for one in listed if is_mask(one.key) or is_clutter(one.key)}
-        sources = []
-        for one in listed:
-            if one.key in beside or not is_picture_name(one.key):
-                continue
-            role, view = role_and_view(one.key.rsplit("/", 1)[-1], [*sku.photo_rules, *catalog.photo_rules])
-            if role != "ignore":
-                stem = one.key.rsplit(".", 1)[0]
-                mask, clutter = (beside.get(f"{stem}.{kind}.png") for kind in ("mask", "clutter"))
-                sources.append(PhotoSource(sku.sku, one, role, view, mask, clutter))
-        return sources
 
-    with ThreadPoolExecutor(LISTING_THREADS) as pool:
-        return dict(zip((sku.sku for sku in skus), pool.map(of_one, skus), strict=True))
+def list_photos(folder: str, names: Sequence[str], store: Store) -> dict[str, list[Listed]]:
+    """What lies in the folder of each SKU under `folder` ("photos/"), in key order.
+
+    Few SKUs are listed one by one, in parallel; many by one listing of the whole, which holds none of other SKUs.
+    """
+    if len(names) < LISTED_WHOLE:
+        with ThreadPoolExecutor(LISTING_THREADS) as pool:
+            each = pool.map(lambda name: list(store.list(f"{folder}{name}/")), names)
+            return dict(zip(names, each, strict=True))
+    found: dict[str, list[Listed]] = {name: [] for name in names}
+    for one in store.list(folder):
+        name, slash, _ = one.key.removeprefix(folder).partition("/")
+        if slash and name in found:
+            found[name].append(one)
+    return found
+
+
+def sources_of(catalog: Catalog, sku: Sku, listed: Sequence[Listed]) -> list[PhotoSource]:
+    """The pictures in a SKU's listing, each with its role, its view, and the mask and the clutter beside it."""
+    beside = {one.key: one for one in listed if is_mask(one.key) or is_clutter(one.key)}
+    sources = []
+    for one in listed:
+        if one.key in beside or not is_picture_name(one.key):
+            continue
+        role, view = role_and_view(one.key.rsplit("/", 1)[-1], [*sku.photo_rules, *catalog.photo_rules])
+        if role != "ignore":
+            stem = one.key.rsplit(".", 1)[0]
+            mask, clutter = (beside.get(f"{stem}.{kind}.png") for kind in ("mask", "clutter"))
+            sources.append(PhotoSource(sku.sku, one, role, view, mask, clutter))
+    return sources
 
 
 def photo_task(source: PhotoSource, recipe: PhotoRecipe, ledger: Ledger) -> Task:

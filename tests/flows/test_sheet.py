@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from flows.sheet import form_of, outcome_markdown, sheet_markdown
 from productshot.contact import Sheet, Shown
+from productshot.gates import Score
 from productshot.review import Recorded
 
 GALLERY = "http://127.0.0.1:4201"
@@ -23,9 +24,9 @@ def shown(sku: str = "mug-1", render: str = "ab" * 32, photo: str | None = "nigh
         "lane": "keep",
         "render": render,
         "verdict": verdict,
-        "numbers": {"seam": 7.1, "halo": 0.25},
     }
-    return Shown(entry, photo, "nights/n/review/c.jpg", "nights/n/review/r.jpg")
+    scores = (Score("seam", 7.1, "at most", 5), Score("halo", 0.25, "at most", 10))
+    return Shown(entry, photo, "nights/n/review/c.jpg", "nights/n/review/r.jpg", scores)
 
 
 def test_thumbnails_are_addresses() -> None:
@@ -33,7 +34,7 @@ def test_thumbnails_are_addresses() -> None:
     text = sheet_markdown(Sheet((shown(),), ()), "n", GALLERY)
     assert text.count(f"]({GALLERY}/nights/n/review/") == 6  # each a picture in a link
     assert "data:" not in text
-    assert "seam 7\\.1; at most 5" in text and "halo 0.25" in text
+    assert "seam 7\\.1; at most 5" in text and "halo 0\\.25\\, at most 10" in text
 
 
 def test_gone_photo_has_no_address() -> None:
@@ -57,8 +58,8 @@ def test_hostile_names_are_text(name: str) -> None:
 def test_form_takes_only_what_is_offered() -> None:
     """A picture that is not on the sheet, a missing name and an unknown word are refused by the form."""
     form = form_of(Sheet((shown("a", "1" * 64), shown("b", "2" * 64)), ()))
-    good = form(reviewer="Ada", reject=["a beach keep 11111111"])
-    assert (good.reject, good.redo, good.rest) == (["a beach keep 11111111"], [], "hold")  # type: ignore[attr-defined]
+    good = form(reviewer="Ada", reject=["11111111 a beach keep"])
+    assert (good.reject, good.redo, good.rest) == (["11111111 a beach keep"], [], "hold")  # type: ignore[attr-defined]
     for bad in ({"reviewer": ""}, {"reviewer": "Ada", "redo": ["c"]}, {"reviewer": "Ada", "rest": "publish"}):
         with pytest.raises(ValidationError):
             form(**bad)

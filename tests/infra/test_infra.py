@@ -44,7 +44,7 @@ REASON = "the development tools are not installed: run make setup"
 
 
 def deployments() -> list[dict[str, Any]]:
-    told: dict[str, Any] = yaml.safe_load((INFRA / "prefect.yaml").read_text("utf-8"))
+    told: dict[str, Any] = yaml.safe_load((HOUSE / "flows" / "prefect.yaml").read_text("utf-8"))
     found: list[dict[str, Any]] = told["deployments"]
     return found
 

@@ -14,7 +14,7 @@ from productshot.progress import silent
 from productshot.purge import purge
 from productshot.run import run_night
 from productshot.store import Store
-from tests.conftest import every_minute, put_photo, write_catalog
+from tests.conftest import put_photo, write_catalog
 
 LATER_S = 10 * 24 * 3600
 COLOURS = [(190, 40, 35), (20, 120, 60), (40, 70, 160)]
@@ -26,10 +26,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder store after three nights with a changed photo each; its catalog lies beside it."""
     root = tmp_path_factory.mktemp("shop") / "store"
     path = write_catalog(root.parent / "catalog.yaml", skus=SKUS, night={"keep_nights": 1})
-    clock = every_minute()
     for colour in COLOURS:
         put_photo(root, "mug-1", colour=colour, side=750)
-        run_night(load_catalog(path), FolderStore(root), silent, clock)
+        run_night(load_catalog(path), FolderStore(root), silent)
     return root
 
 

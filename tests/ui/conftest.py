@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from started import START_S, Running, a_shop, free_ports, patiently
+from started import Running, a_shop, brought_up
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -28,36 +24,14 @@ CHROMIUM_FLAGS = [
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """`productshot up` with a Prefect home of its own, until the end of the tests."""
-    folder, port = tmp_path_factory.mktemp("up"), free_ports()
+    """`productshot up` until the end of the tests."""
+    folder = tmp_path_factory.mktemp("up")
     catalog, store = a_shop(folder)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment["PREFECT_HOME"] = str(folder / "prefect")
-    command = [
-        Path(sys.executable).with_name("productshot"),
-        "up",
-        catalog,
-        "--store",
-        store,
-        "--port",
-        str(port),
-    ]
-    log = folder / "up.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            patiently(
-                lambda: {} if "Prefect UI:" in log.read_text() or process.poll() is not None else None,
-                START_S,
-            )
-            assert process.poll() is None, log.read_text()
-            yield Running(process, store, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}")
-        finally:
-            process.terminate()
-            process.wait(60)
-            print(log.read_text())
+    try:
+        with brought_up(folder, catalog, store) as up:
+            yield up
+    finally:
+        print((folder / "up.log").read_text())
 
 
 @pytest.fixture(scope="session")

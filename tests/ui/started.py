@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import psutil
 import yaml
 from PIL import Image, ImageDraw
 
@@ -42,12 +46,20 @@ class Running:
     ui: str
     gallery: str
 
-    def api(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """What the Prefect API answers; urllib's HTTPError for a refusal."""
+    def api(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+        """What the Prefect API answers, None for nothing; urllib's HTTPError for a refusal."""
         data = None if body is None else json.dumps(body).encode()
-        request = Request(f"{self.ui}/api/{path}", data, {"Content-Type": "application/json"})
+        request = Request(f"{self.ui}/api/{path}", data, {"Content-Type": "application/json"}, method=method)
         with urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+            return json.loads(answer.read() or "null")
+
+    def parts(self) -> tuple[psutil.Process, psutil.Process]:
+        """The processes of the Prefect server and of the worker."""
+        children = psutil.Process(self.process.pid).children()
+        server, worker = (
+            next(child for child in children if name in child.cmdline()) for name in ("server", "worker")
+        )
+        return server, worker
 
     def run(self, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Trigger a deployment as a receiver or the UI does, and wait for its end."""
@@ -84,6 +96,30 @@ class Running:
     def closing(self, night: str) -> dict[str, Any]:
         """The run that wrote the night's report."""
         return self.end_of(lambda: self.run_of(f"{night}/report"))
+
+
+@contextmanager
+def brought_up(folder: Path, catalog: Path, store: Path) -> Iterator[Running]:
+    """`productshot up` with a Prefect home of its own in `folder`; what it says goes to up.log there."""
+    port, log = free_ports(), folder / "up.log"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment["PREFECT_HOME"] = str(folder / "prefect")
+    productshot = Path(sys.executable).with_name("productshot")
+    command = [productshot, "up", catalog, "--store", store, "--port", str(port)]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            patiently(
+                lambda: {} if "Prefect UI:" in log.read_text() or process.poll() is not None else None,
+                START_S,
+            )
+            assert process.poll() is None, log.read_text()
+            yield Running(process, store, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}")
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 def patiently(ask: Callable[[], Any], seconds: float) -> Any:

@@ -160,8 +160,7 @@ def test_trigger_without_sku_is_refused(running: Running) -> None:
 
 def test_dead_server_comes_back(running: Running) -> None:
     """A server that was killed is started again, and the records are still there."""
-    children = psutil.Process(running.process.pid).children()
-    (server,) = (child for child in children if "server" in child.cmdline())
+    server, _ = running.parts()
     server.kill()
     psutil.wait_procs([server], timeout=30)
     assert patiently(lambda: running.api("artifacts/catalog-night/latest"), START_S)["key"] == "catalog-night"

@@ -51,7 +51,8 @@ def test_sheet_shows_what_waits(reviewed: FolderStore) -> None:
     """Each waiting picture has its photo, cutout and picture as small files beside the report."""
     sheet = make_sheet(reviewed, NIGHT, 0)
     assert [one.entry["sku"] for one in sheet.shown] == ["mug-1", "vase-2"]
-    assert sheet.shown[0].label.startswith("mug-1 white-packshot packshot ")
+    first = sheet.shown[0]
+    assert first.label == f"{first.entry['render'][:8]} mug-1 white-packshot packshot"
     for key in (sheet.shown[0].photo, sheet.shown[0].cutout, sheet.shown[0].picture):
         assert key is not None and reviewed.get(key)[:2] == b"\xff\xd8"
     assert sheet.refused == ()

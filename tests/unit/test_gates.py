@@ -9,6 +9,7 @@ from catalog_schemas.recipes import GateRecipe, Recipes
 from productshot.errors import InputRefused
 from productshot.gates import (
     Comparison,
+    Score,
     Senses,
     attached,
     colour_shift,
@@ -18,6 +19,7 @@ from productshot.gates import (
     measure_render,
     missing,
     overlap,
+    telling,
 )
 from productshot.gates.measure import Segment
 from productshot.pixels import Pixels
@@ -276,3 +278,19 @@ def test_cosines_of_other_eyes_wait_for_a_limit() -> None:
     assert judge(measures, "keep", Recipes(eyes="some/clip").limits).status == "accepted"
     own = Recipes(eyes="some/clip", gates=GateRecipe(max_second_likeness=0.9)).limits
     assert judge(measures, "keep", own).gate == "second_product"
+
+
+def test_scores_that_broke_or_nearly_broke_their_limit_come_first() -> None:
+    """Beyond first, then nearest, whichever way the limit bounds; what no limit judges in this lane is left out."""
+    limits = GateRecipe(max_seam=4, max_halo=10, min_sharpness=0.6, max_moved=0, min_prompt_match=None)
+    numbers = {
+        "halo": 1.0,
+        "moved": 0.0,
+        "prompt_match": 0.1,
+        "reference_iou": 0.9,
+        "seam": 5.0,
+        "sharpness": 0.7,
+    }
+    told = telling(numbers, "keep", limits)
+    assert [score.measure for score in told] == ["seam", "moved", "sharpness", "halo"]
+    assert told[0] == Score("seam", 5.0, "at most", 4)

@@ -25,19 +25,18 @@ from productshot.purge import purge
 from productshot.report import Written
 from productshot.run import run_night
 from productshot.store import Listed
-from tests.conftest import every_minute, put_photo, tree_of, write_catalog
+from tests.conftest import put_photo, tree_of, write_catalog
 
 DAY = 24 * 3600
 COLOURS = [(190, 40, 35), (20, 120, 60), (40, 70, 160), (150, 90, 20)]
 ONE_NIGHT: dict[str, Any] = {"night": {"keep_nights": 1, "max_unpublished": 1}}
 ONLY_MUG = [{"sku": "mug-1", "noun": "mug"}]
-CLOCK = every_minute()
 
 
 def night(root: Path, **fields: Any) -> Written:
     """A night over the catalog, which keeps one night in gc unless told otherwise."""
     path = write_catalog(root.parent / "catalog.yaml", **{**ONE_NIGHT, **fields})
-    return run_night(load_catalog(path), FolderStore(root), silent, CLOCK, redo=True)
+    return run_night(load_catalog(path), FolderStore(root), silent, redo=True)
 
 
 def gc(root: Path, apply: bool = True, days: float = 10, store: FolderStore | None = None) -> Collected:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from productshot.progress import silent
 from productshot.report import Written
 from productshot.review import last_report
 from productshot.run import run_night
-from productshot.store import Store
+from productshot.stages.photos import list_photos
+from productshot.store import Listed, Store
 from tests.conftest import put_photo, tree_of, write_catalog
 
 ALL_CHANNELS = ["amazon", "google", "zalando"]
@@ -157,6 +159,36 @@ def test_the_plan_names_work_and_causes_and_writes_nothing(root: Path, store: St
     run(root)
     with Night(load_catalog(path), store, silent) as night:
         assert plan_night(night, last_report(store)).work == ()
+
+
+def test_many_skus_are_found_by_one_listing(root: Path) -> None:
+    """What is found of 1,202 SKUs is what is found of two; photos of a SKU that the catalog lacks are nobody's."""
+    put_photo(root, "teapot")
+    store, few = Listing(root), ["vase-2", "mug-1"]
+    each = list_photos("photos/", few, store)
+    assert sorted(store.asked) == ["photos/mug-1/", "photos/vase-2/"] and [
+        len(found) for found in each.values()
+    ] == [
+        2,
+        2,
+    ]
+    store.asked.clear()
+    many = list_photos("photos/", [*few, *(f"mug-{number}" for number in range(1000, 2200))], store)
+    assert store.asked == ["photos/"]
+    assert {name: found for name, found in many.items() if found} == each
+    assert len(many) == 1202
+
+
+class Listing(FolderStore):
+    """A folder store that puts down what it was asked to list."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.asked: list[str] = []
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        self.asked.append(prefix)
+        return super().list(prefix)
 
 
 def test_a_changed_recipe_asks_before_redoing_the_catalog(root: Path) -> None:

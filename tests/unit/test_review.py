@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from productshot.folder import FolderStore
 from productshot.models import Models
 from productshot.progress import silent
 from productshot.report import Written
-from productshot.review import Said, decide, decisions_of, find_painted, find_pending, pending
+from productshot.review import Said, decide, decisions_of, find_painted, find_pending, last_report, pending
 from productshot.run import run_night
 from productshot.stages.renders import RenderJob, render_task, with_more
 from productshot.store import Store
@@ -72,6 +73,42 @@ def test_the_last_decision_wins_and_all_are_kept(root: Path, store: Store) -> No
     decide(store, first.model_copy(update={"decision": "reject"}), NOON.replace(minute=5))
     assert decisions_of(store, "mug-1").last[first.render].decision == "reject"
     assert len(list(store.list("review/mug-1/"))) == 2
+
+
+def test_a_run_of_one_sku_hides_no_other(root: Path, store: Store) -> None:
+    """After one SKU was run alone the others' pictures still wait, and the night's medians still price the plan."""
+    path = write_catalog(root.parent / "catalog.yaml", review={"policy": "person"})
+    whole = night(root)
+    run_night(load_catalog(path), store, silent, only=["mug-1"])
+    assert [entry["sku"] for entry in pending(store)] == ["mug-1", "vase-2"]
+    last = last_report(store)
+    assert last is not None and last["night"] == whole.report["night"]
+
+
+def test_a_run_of_one_sku_replaces_what_the_night_said_of_it(root: Path, store: Store) -> None:
+    """A picture of the SKU that the later run has published waits no more, though its decision was taken back."""
+    night(root)
+    decision = said(store, "approve")
+    run_night(load_catalog(root.parent / "catalog.yaml"), store, silent, only=["mug-1"])
+    (key,) = [one.key for one in store.list(f"review/mug-1/{decision.render}/")]
+    store.delete(key)
+    assert [entry["sku"] for entry in pending(store)] == ["vase-2"]
+
+
+def test_nights_of_one_second_have_an_order(root: Path, store: Store) -> None:
+    """The later by a microsecond is the last one, and newer than one whose id tells whole seconds."""
+    catalog = load_catalog(write_catalog(root.parent / "catalog.yaml"))
+    for microsecond in (9, 10, 8):
+        run_night(catalog, store, silent, lambda: NOON.replace(microsecond=microsecond))  # noqa: B023
+    shutil.copytree(root / "nights" / new_night(store), root / "nights" / "20261122T115959Z-ffff")
+    assert new_night(store).startswith("20261122T120000.000010Z-")
+
+
+def new_night(store: Store) -> str:
+    """The id under which the newest report lies."""
+    report = last_report(store)
+    assert report is not None
+    return str(report["night"])
 
 
 def test_an_unknown_render_is_one_line(root: Path, store: Store) -> None:
