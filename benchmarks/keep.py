@@ -2,8 +2,9 @@
 
     python -m benchmarks.keep                       the demo's photos; JSON on stdout and in out/keep
     python -m benchmarks.keep --photos DIR          other products: a folder of photos each
+    python -m benchmarks.keep --photos DIR --sheets     only a contact sheet of each, scenes by shapes
 
-Every product is cut out, painted around in some scenes, composed for JPEG slots of shipped channels, and encoded. In
+Every product is cut out, painted around in some scenes, composed for slots of three shapes, and encoded. In
 the core of the product, INNER_PX inside its outline: the largest difference of a composed pixel from the cutout
 resampled once by Lanczos, at the scale and place that explain the picture best, 0..255, and the mean CIEDE2000 of the
 encoded file against that.
@@ -14,10 +15,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
 from typing import NamedTuple
 
 import numpy as np
@@ -29,33 +29,28 @@ from skimage.color import deltaE_ciede2000
 
 from benchmarks.learning import cut_photo
 from catalog_schemas import AssetRecipe, Recipes, Scene, Slot
-from catalog_schemas.library import load_channel, load_scene
+from catalog_schemas.library import load_scene, scene_names
 from productshot.assets import Composed, encode, scene_picture
 from productshot.assets.encode import pixels_of
+from productshot.catalog import find_slot
 from productshot.cutout import clean_colours
 from productshot.errors import GateRefused
 from productshot.gates.comparison import INNER_PX, lab
 from productshot.gates.edge import halo, read_edge
-from productshot.geometry import Size, frame_for
+from productshot.geometry import Size, centred, fit_inside, frame_for
 from productshot.models import Models
 from productshot.pixels import Pixels, box_of, resize, size_of
+from productshot.pocket.sheets import contact_sheet
 from productshot.render.fleet import paint
 from productshot.render.keep import paint_around
 from productshot.render.plate import Plate
 
-SCENES = ("wooden-table", "sandy-beach")
-CHANNELS = ("amazon", "google", "zalando", "pinterest")
+SCENES = ("wooden-table", "sandy-beach", "marble-counter", "green-grass")
+SLOTS = (("amazon", "additional"), ("zalando", "additional"), ("meta-ads", "landscape"))
+"""A square, an upright and a wide one; all are JPEGs."""
+TILE_PX = 480
 AROUND_PX = 24
 """More than the halo's widest ring."""
-
-
-def slots() -> list[Slot]:
-    """The JPEG slots of the channels that take the lane, one of each shape and size."""
-    taken = [
-        slot for name in CHANNELS for slot in load_channel(name).slots
-        if "keep" in slot.lanes and slot.format == "jpeg"
-    ]  # fmt: skip
-    return list({(slot.ratio, slot.preferred_width, slot.fill): slot for slot in taken}.values())
 
 
 class Product(NamedTuple):
@@ -114,14 +109,18 @@ def resampled_once(cutout: Pixels, size: Size, scale: float, left: float, top: f
     return np.asarray(shown.convert("RGBA"))[..., :3]
 
 
-def measured(product: Product, plate: Plate, slot: Slot, scene: Scene) -> dict[str, float]:
-    """The figures of one file; GateRefused where the slot takes no such product."""
-    recipe, cutout = AssetRecipe(), product.cutout
-    frame = frame_for(slot.ratio, plate.master, plate.size)
-    whole = scene_picture(plate.rgb, frame, plate.product, cutout, scene.shadow, slot, recipe, "bench")
-    file, made = around(pixels_of(encode(whole, slot, recipe, None, "bench")), whole)
+def a_file(product: Product, plate: Plate, slot: Slot, scene: Scene) -> tuple[Composed, Pixels]:
+    """What is encoded for a slot, and the pixels of the file; GateRefused where the slot takes no such product."""
+    recipe, frame = AssetRecipe(), frame_for(slot.ratio, plate.master, plate.size)
+    made = scene_picture(plate.rgb, frame, plate.product, product.cutout, scene.shadow, slot, recipe, "bench")
+    return made, pixels_of(encode(made, slot, recipe, None, "bench"))
+
+
+def measured(product: Product, whole: Composed, pixels: Pixels) -> dict[str, float]:
+    """The figures of one file."""
+    file, made = around(pixels, whole)
     core = binary_erosion(made.matte == 255, iterations=INNER_PX)
-    truth = truth_of(made, cutout, core)
+    truth = truth_of(made, product.cutout, core)
     off = np.abs(made.rgb[core].astype(int) - truth[core])
     return {
         "largest_difference": float(off.max()),
@@ -156,46 +155,76 @@ def around(file: Pixels, made: Composed) -> tuple[Pixels, Composed]:
     return file[near], replace(made, rgb=made.rgb[near], matte=matte, product=box_of(matte >= 128))
 
 
+def shown(file: Pixels) -> Pixels:
+    """A file in the middle of a grey tile of the contact sheet."""
+    side = Size(TILE_PX, TILE_PX)
+    small = resize(file, fit_inside(size_of(file), side))
+    tile = np.full((TILE_PX, TILE_PX, 3), 128, np.uint8)
+    at = centred(size_of(small), side)
+    tile[at.top : at.bottom, at.left : at.right] = small
+    return tile
+
+
+def summary(rows: Sequence[dict[str, float]], refused: int) -> dict[str, object]:
+    """The figures of all files."""
+
+    def each(name: str) -> NDArray[np.float64]:
+        return np.array([row[name] for row in rows])
+
+    return {
+        "files": len(rows),
+        "refused": refused,
+        "largest_difference": float(each("largest_difference").max()),
+        "share_beyond_1": round(float(each("share_beyond_1").mean()), 6),
+        "delta_e_mean": round(float(each("delta_e").mean()), 3),
+        "delta_e_worst_file": round(float(each("delta_e").max()), 3),
+        "halo_median": round(float(np.median(each("halo"))), 2),
+        "halo_of_photo_median": round(float(np.median(each("halo_of_photo"))), 2),
+        "halo_not_above_the_photos": round(float((each("halo") <= each("halo_of_photo")).mean()), 3),
+    }
+
+
 def main() -> None:
     """Cut out, paint, compose, compare."""
     parser = argparse.ArgumentParser(
         prog="benchmarks.keep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--photos", type=Path, default=Path("productshot/demo/photos"))
-    parser.add_argument("--views", type=int, default=2, help="photos of each product")
+    parser.add_argument("--views", type=int, default=1, help="photos of each product")
+    parser.add_argument("--scenes", nargs="+", choices=scene_names(), default=SCENES)
+    parser.add_argument("--sheets", action="store_true", help="only draw the sheets")
     parser.add_argument("--out", type=Path, default=Path("out/keep"))
     asked = parser.parse_args()
     models, recipe = Models(Recipes()), Recipes().renders
-    taken, scenes = slots(), [load_scene(name) for name in SCENES]
+    slots, scenes = [find_slot(*slot)[1] for slot in SLOTS], [load_scene(name) for name in asked.scenes]
     pairs = [(product, scene) for product in products(asked.photos, models, asked.views) for scene in scenes]
-    ratios = sorted({slot.ratio for slot in taken})
+    ratios = sorted({slot.ratio for slot in slots})
     paintings = (
         paint_around(models.base, scene, product.cutout, ratios, seed, recipe)
         for seed, (product, scene) in enumerate(pairs)
     )
-    rows, refused = [], 0
+    rows, refused, tiles = [], 0, np.full((len(pairs) * len(slots), TILE_PX, TILE_PX, 3), 128, np.uint8)
     for number, plate in paint(models.base, paintings, recipe.batch):
         assert isinstance(plate, Plate), plate
         product, scene = pairs[number]
-        for slot in taken:
+        for column, slot in enumerate(slots):
             try:
-                rows.append(measured(product, plate, slot, scene))
+                whole, file = a_file(product, plate, slot, scene)
             except GateRefused:
                 refused += 1
-    figures = {
-        "files": len(rows),
-        "refused": refused,
-        "largest_difference": max(row["largest_difference"] for row in rows),
-        "share_beyond_1": round(mean(row["share_beyond_1"] for row in rows), 6),
-        "delta_e_mean": round(mean(row["delta_e"] for row in rows), 3),
-        "delta_e_worst_file": round(max(row["delta_e"] for row in rows), 3),
-        "halo_median": round(float(np.median([row["halo"] for row in rows])), 2),
-        "halo_of_photo_median": round(float(np.median([row["halo_of_photo"] for row in rows])), 2),
-        "halo_not_above_the_photos": round(mean(row["halo"] <= row["halo_of_photo"] for row in rows), 3),
-    }
+                continue
+            tiles[number * len(slots) + column] = shown(file)
+            if not asked.sheets:
+                rows.append(measured(product, whole, file))
     asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures))
+    a_sheet = len(scenes) * len(slots)
+    for sheet in range(len(tiles) // a_sheet):
+        part = tiles[sheet * a_sheet : (sheet + 1) * a_sheet]
+        contact_sheet(part, len(slots), asked.out / f"sheet-{sheet:02}.png")
+    if rows:
+        figures = summary(rows, refused)
+        (asked.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+        print(json.dumps(figures))
 
 
 if __name__ == "__main__":
