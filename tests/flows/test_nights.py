@@ -126,9 +126,10 @@ def started(key: str) -> Run | None:
 
 
 def crashed(key: str) -> Run | None:
-    """The run when its worker has told that it crashed."""
+    """The run when its worker has told that it crashed: a second time, after what watched the process has."""
     run = runs_by_key([key])[key]
-    return run if run["state"]["type"] == "CRASHED" else None
+    state = run["state"]
+    return run if state["type"] == "CRASHED" and "infrastructure" in (state["message"] or "") else None
 
 
 def kill_process_of(run: Run, worker: psutil.Process) -> bool | None:
