@@ -54,7 +54,13 @@ def test_the_manifest_traces_an_asset_to_its_photo() -> None:
     measures = Measures(render="rk", numbers={"delta_e": 0.4}, not_valid={})
     rules = [RuleVerdict(rule="ratio", status="accepted")]
     made = asset_manifest(asset, a_render(), measures, PASSED, rules, AssetRecipe())
-    assert made["photo"] == {"key": "photos/mug-1/a.jpg", "digest": "p" * 64, "ai_source": None, "mask": None}
+    assert made["photo"] == {
+        "key": "photos/mug-1/a.jpg",
+        "digest": "p" * 64,
+        "ai_source": None,
+        "mask": None,
+        "clutter": None,
+    }
     assert made["verdict"]["status"] == "accepted"
     assert (made["cutout"]["digest"], made["render"]["seed"], made["asset"]["upscale"]) == ("c" * 64, 7, 1.2)
     assert (made["gates"]["numbers"], made["rules"][0]["rule"]) == ({"delta_e": 0.4}, "ratio")
