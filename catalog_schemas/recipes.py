@@ -74,7 +74,12 @@ class AdapterRecipe(Written):
         lt=1,
         description="decay of the average of the weights that is kept; 0: the weights themselves",
     )
-    mask_floor: float = Field(0.1, ge=0, le=1, description="loss weight outside the product")
+    mask_floor: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="loss weight outside the product; grounds that are learned with it show in every picture",
+    )
     look_every: int = Field(
         20,
         ge=0,

@@ -83,12 +83,15 @@ def batches(
     The weights make the loss E_product[w_t |..|²] + λ E_class[w_t |..|²] (Ruiz et al. 2023, equation 2) with
     λ = recipe.prior_weight. Class images were drawn by the base, so what it predicts of one, noised, is the mean of
     all the targets that this noised picture may have come from: taught that, the class part has the same minimum
-    without the targets' noise, and it is 0 as long as the adapter leaves the class alone.
+    without the targets' noise, and it is 0 as long as the adapter leaves the class alone. So w_t is min-SNR's for the
+    product alone, and 1 for the class: near pure noise, where min-SNR is 0, the first steps of a picture decide what it
+    shows, and a class that counts nothing there is given up.
     """
     prior = len(examples.mean) - examples.own
     own_indices, prior_indices = endless(examples.own, generator), endless(prior, generator)
     counts = recipe.batch, prior_count(recipe)
     share = torch.tensor([1 / counts[0]] * counts[0] + [recipe.prior_weight / max(1, counts[1])] * counts[1])
+    of_class = (torch.arange(sum(counts)) >= counts[0]).to(base.device)
     while True:
         chosen = [
             *islice(own_indices, counts[0]),
@@ -111,8 +114,9 @@ def batches(
             target=eps if base.prediction == "epsilon" else velocity(z0, eps, alpha_bar),
             mask=examples.mask[chosen],
             prompt=examples.prompt[chosen],
-            weight=share.to(base.device) * min_snr_weight(alpha_bar, recipe.snr_gamma, base.prediction),
-            of_class=(torch.arange(len(chosen)) >= counts[0]).to(base.device),
+            weight=share.to(base.device)
+            * min_snr_weight(alpha_bar, recipe.snr_gamma, base.prediction).masked_fill(of_class, 1),
+            of_class=of_class,
         )
 
 

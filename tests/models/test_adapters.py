@@ -333,3 +333,13 @@ def test_learning_rate_rises_then_falls() -> None:
     assert shares[:5] == [0.2, 0.4, 0.6, 0.8, 1.0]
     assert shares[5:] == sorted(shares[5:], reverse=True)
     assert shares[-1] == pytest.approx(0.1, abs=0.01)
+
+
+def test_the_class_counts_at_every_timestep(base: TrainingBase) -> None:
+    """Min-SNR weighs the product's samples only: near pure noise it would give the class up."""
+    fleet = Fleet(base, a_recipe(batch=4, prior_weight=0.5), 1)
+    fleet.seat(0, a_set())
+    drawn = [next(fleet.seats[0].batches) for _ in range(6)]
+    own = torch.cat([batch.weight[~batch.of_class] for batch in drawn])
+    assert all((batch.weight[batch.of_class] == 0.5).all() for batch in drawn)
+    assert own.min() < own.max() <= 1 / 4
