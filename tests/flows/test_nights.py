@@ -113,7 +113,7 @@ def test_killed_run_is_swept(shop: Shop, store: Store, one_process: Path, worker
         patiently(lambda: crashed(key))
         swept = sweeper(Sweep(store=shop.store, delay_s=0))
     assert swept["queued again"] == 1
-    found = report_of(store)
+    found = patiently(lambda: report_of_swept(shop, store, key))
     assert runs_by_key([key])[key]["run_count"] == 2
     assert {stage["stage"]: stage["made"] for stage in found["stages"]}["cutouts"] == 2
     assert tree_of(Path(shop.store), "work", "catalog") == tree_of(one_process, "work", "catalog")
@@ -126,10 +126,16 @@ def started(key: str) -> Run | None:
 
 
 def crashed(key: str) -> Run | None:
-    """The run when its worker has told that it crashed: a second time, after what watched the process has."""
+    """The run when its worker has told that it crashed."""
     run = runs_by_key([key])[key]
-    state = run["state"]
-    return run if state["type"] == "CRASHED" and "infrastructure" in (state["message"] or "") else None
+    return run if run["state"]["type"] == "CRASHED" else None
+
+
+def report_of_swept(shop: Shop, store: Store, key: str) -> dict[str, Any] | None:
+    """The night's report, if it is written; a run that its worker told a second time to have crashed is swept again."""
+    if crashed(key):
+        sweeper(Sweep(store=shop.store, delay_s=0))
+    return last_report(store)
 
 
 def kill_process_of(run: Run, worker: psutil.Process) -> bool | None:
