@@ -115,7 +115,8 @@ def compared(render: Render, ledger: Ledger, scene: Scene) -> Comparison:
     cutout = from_png(ledger.data(render.sku, "cutouts", render.cutout.digest, "png"))
     stands = render.product or render.sketch
     assert stands is not None
-    lit = in_scene(cutout, plate, stands, relight_of(render, scene)).rgba
+    amount = relight_of(render, scene)
+    lit = in_scene(cutout, plate, stands, amount).rgba if amount else None
     return compare(plate, render.master, stands, cutout, scene.shadow, render.product is not None, lit)
 
 
