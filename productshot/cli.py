@@ -306,14 +306,23 @@ def cutout(
     session = open_session(model)
     out.mkdir(parents=True, exist_ok=True)
     told: list[dict[str, Any]] = []
+    taken: set[str] = set()
     with Decoder(seconds=settings.decode_seconds, memory_mb=settings.decode_memory_mb) as decoder:
         for file in files:
             try:
+                if file.stem in taken:
+                    raise InputRefused(
+                        str(file),
+                        f"would be {file.stem}.png, as another picture of this call is",
+                        "one file a name",
+                        "rename it, or give it a call and a folder of its own",
+                    )
                 decoded = decoder.pixels(_bytes(file), str(file), PhotoRecipe(min_side_px=16))
                 cut = cut_out(decoded.rgb, session, recipe, item=str(file))
             except InputRefused as error:
                 told.append({"file": str(file), "refused": str(error)})
                 continue
+            taken.add(file.stem)
             target = out / f"{file.stem}.png"
             target.write_bytes(png_bytes(cut.rgba))
             told.append(

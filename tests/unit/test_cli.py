@@ -153,3 +153,12 @@ def test_a_missing_bucket_is_exit_3(root: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 3, done.stderr
     assert "very-secret" not in done.stderr + done.stdout
+
+
+def test_two_pictures_of_one_name_are_not_one_cutout(root: Path, tmp_path: Path) -> None:
+    """What would be written over the first picture's cutout is refused, and the first one's is there."""
+    photo = root / "photos/mug-1/front.jpg"
+    done = productshot("cutout", photo, photo, "--out", tmp_path / "cut", "--json")
+    first, second = json.loads(done.stdout)
+    assert done.returncode == 1 and "front.png" in second["refused"]
+    assert Path(first["png"]).exists()
