@@ -87,37 +87,45 @@ def batches(
     product alone, and 1 for the class: near pure noise, where min-SNR is 0, the first steps of a picture decide what it
     shows, and a class that counts nothing there is given up.
     """
-    prior = len(examples.mean) - examples.own
-    own_indices, prior_indices = endless(examples.own, generator), endless(prior, generator)
+    own_samples, of_the_class = endless(examples.own, generator), class_samples(examples, generator)
     counts = recipe.batch, prior_count(recipe)
     share = torch.tensor([1 / counts[0]] * counts[0] + [recipe.prior_weight / max(1, counts[1])] * counts[1])
     of_class = (torch.arange(sum(counts)) >= counts[0]).to(base.device)
     while True:
-        chosen = [
-            *islice(own_indices, counts[0]),
-            *(examples.own + i for i in islice(prior_indices, counts[1])),
-        ]
+        own = list(islice(own_samples, counts[0]))
+        pairs = [*zip(own, own, strict=True), *islice(of_the_class, counts[1])]
+        pictures, prompts = (list(rows) for rows in zip(*pairs, strict=True))
         t = torch.cat([spread_timesteps(n, len(base.alpha_bars), generator) for n in counts]).to(base.device)
         xi, eps = (
-            torch.randn((len(chosen), *examples.mean.shape[1:]), generator=generator) for _ in range(2)
+            torch.randn((len(pictures), *examples.mean.shape[1:]), generator=generator) for _ in range(2)
         )
         if recipe.offset_noise:
-            eps = eps + recipe.offset_noise * torch.randn(
-                (len(chosen), eps.shape[1], 1, 1), generator=generator
-            )
+            eps = eps + recipe.offset_noise * torch.randn((len(eps), eps.shape[1], 1, 1), generator=generator)
         eps = eps.to(base.device)
-        z0 = examples.mean[chosen] + examples.std[chosen] * xi.to(base.device)
+        z0 = examples.mean[pictures] + examples.std[pictures] * xi.to(base.device)
         alpha_bar = base.alpha_bars[t]
         yield Batch(
             z=add_noise(z0, eps, alpha_bar),
             t=t,
             target=eps if base.prediction == "epsilon" else velocity(z0, eps, alpha_bar),
-            mask=examples.mask[chosen],
-            prompt=examples.prompt[chosen],
+            mask=examples.mask[pictures].masked_fill(of_class.view(-1, 1, 1, 1), 1),
+            prompt=examples.prompt[prompts],
             weight=share.to(base.device)
             * min_snr_weight(alpha_bar, recipe.snr_gamma, base.prediction).masked_fill(of_class, 1),
             of_class=of_class,
         )
+
+
+def class_samples(examples: Examples, generator: torch.Generator) -> Iterator[tuple[int, int]]:
+    """Row of a picture and row of what is said of it, without end: class images in random order; nothing without them.
+
+    In every second place stands the product's own picture, called what the class image was called: there the adapter
+    changes most, and only the token tells it that it may.
+    """
+    products = endless(examples.own, generator)
+    for number, index in enumerate(endless(len(examples.mean) - examples.own, generator)):
+        image = examples.own + index
+        yield (next(products) if number % 2 else image), image
 
 
 def prior_count(recipe: AdapterRecipe) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from productshot.adapters import (
     split,
     train_adapters,
 )
+from productshot.adapters.batches import Examples, class_samples
 from productshot.adapters.files import as_kohya
 from productshot.adapters.fleet import Fleet, learning_rate_share, tenths
 from productshot.adapters.losses import add_noise, masked_error, min_snr_weight, spread_timesteps, velocity
@@ -343,3 +345,15 @@ def test_the_class_counts_at_every_timestep(base: TrainingBase) -> None:
     own = torch.cat([batch.weight[~batch.of_class] for batch in drawn])
     assert all((batch.weight[batch.of_class] == 0.5).all() for batch in drawn)
     assert own.min() < own.max() <= 1 / 4
+
+
+def test_the_class_is_also_kept_where_the_product_stands() -> None:
+    """Class images and the product's own pictures in turn, each under a class image's prompt; none without them."""
+    blank = torch.zeros(7, 1, 1, 1)
+    examples = Examples(blank, blank, blank, torch.arange(7), own=3)
+    pairs = list(islice(class_samples(examples, torch.Generator().manual_seed(0)), 24))
+    assert all(picture == prompt >= 3 for picture, prompt in pairs[::2])
+    assert {picture for picture, _ in pairs[1::2]} == {0, 1, 2}
+    assert {prompt for _, prompt in pairs[1::2]} == {3, 4, 5, 6}
+    without = replace(examples, own=7)
+    assert not list(islice(class_samples(without, torch.Generator()), 1))
