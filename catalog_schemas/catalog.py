@@ -26,7 +26,8 @@ class PhotoRule(Written):
         None,
         max_length=40,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9 -]*$",
-        description="as back or three-quarter; adapters learn such a photo as '..., back view'",
+        description="as back or three-quarter; adapters learn such a photo as '..., back view'. Words as top, high, "
+        "front or sole also say from what height it was shot, for the cameras of scenes",
     )
 
 

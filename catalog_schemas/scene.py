@@ -13,11 +13,17 @@ PROMPT_SLOTS = ("noun", "token")
 SCRIBBLE_KEY = re.compile(r"scribbles(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 Lane = Literal["packshot", "keep", "draw"]
 Control = Literal["none", "silhouette", "edges", "scribble", "depth"]
+Camera = Literal["eye", "high", "top"]
 
 
 class Placement(Written):
-    """Where the product stands: shares of the canvas, 0..1 from the top left."""
+    """Where the product stands: shares of the canvas, 0..1 from the top left; and from where it is seen."""
 
+    camera: Camera | None = Field(
+        None,
+        description="eye, level or a little down; high, down at a slant; top, straight down. Photos whose view says "
+        "another height are not used for the scene; null: every view fits",
+    )
     centre_x: float = Field(0.5, ge=0, le=1)
     ground_y: float = Field(0.84, gt=0, le=1, description="the line the product stands on")
     max_width: float = Field(0.66, gt=0, le=1)
@@ -84,6 +90,15 @@ class Scene(Written):
             told = "lane: packshot" if self.lane == "packshot" else f"control: {self.control}"
             raise ValueError(
                 f"scribble is given with {told}; only control: scribble of a painted scene uses it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _camera_sees_a_painting(self) -> Scene:
+        if self.placement.camera is not None and self.lane == "packshot":
+            raise ValueError(
+                f"placement.camera: {self.placement.camera} is given with lane: packshot, whose slots choose the view; "
+                "leave it out"
             )
         return self
 

@@ -41,7 +41,7 @@ from productshot.errors import InputRefused, StorageMissing
 from productshot.keys import canonical_json, marker_key, shard_of
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
-from productshot.night import LANES_WITH_ADAPTER, Night
+from productshot.night import Night
 from productshot.progress import Progress, ReportProgress, silent
 from productshot.reach import (
     Going,
@@ -237,7 +237,7 @@ class _Collection:
             night.cutouts()
             usable = [one for one in night.skus.values() if one.cutouts]
             for one in usable:
-                if any(scene.lane in LANES_WITH_ADAPTER for scene in one.scenes.values()):
+                if night.needs_adapter(one):
                     recipe = self.catalog.recipes.adapters
                     adapter = ledger.find(adapter_task(one.sku, night.for_training(one), recipe, self.models))
                     one.adapter = adapter if isinstance(adapter, Adapter) else None

@@ -25,7 +25,7 @@ from productshot.progress import ReportProgress
 from productshot.records import Adapter, Asset, Cutout, Photo, Refusal, Render, Twins
 from productshot.review import Said, decisions_of, with_decision
 from productshot.stages.assets import AssetJob, fill_slots, make_assets, publish, shows_other_views
-from productshot.stages.cutouts import choose_cutout, cut_out_photos
+from productshot.stages.cutouts import choose_cutout, cut_out_photos, seen_by
 from productshot.stages.departures import departed, unpublish
 from productshot.stages.gates import Judged, Painted, judge_render, judge_size, measure_renders
 from productshot.stages.photos import find_photos, measure_photos, product_photos
@@ -162,7 +162,7 @@ class Night:
         from productshot.stages.adapters import train_skus
 
         self._begin("adapters")
-        wanted = [one for one in self._usable() if self._needs_adapter(one)]
+        wanted = [one for one in self._usable() if self.needs_adapter(one)]
         recipes = self.catalog.recipes
         cutouts = {one.sku.sku: self.for_training(one) for one in wanted}
         for outcome in train_skus(
@@ -240,8 +240,12 @@ class Night:
             self._refuse(one, "photos", problem)
         return problem is None
 
-    def _needs_adapter(self, one: SkuNight) -> bool:
-        return any(scene.lane in LANES_WITH_ADAPTER for scene in one.scenes.values())
+    def needs_adapter(self, one: SkuNight) -> bool:
+        """Whether the SKU has a scene whose lane uses an adapter, and a cutout that fits its camera."""
+        return any(
+            scene.lane in LANES_WITH_ADAPTER and seen_by(one.cutouts, scene.placement.camera)
+            for scene in one.scenes.values()
+        )
 
     def for_training(self, one: SkuNight) -> list[Cutout]:
         """The cutouts that the SKU's adapter learns from."""
@@ -254,13 +258,11 @@ class Night:
         limit, tries = self.catalog.recipes.cutouts.min_confidence, self.catalog.recipes.renders.tries
         jobs = []
         for scene in one.scenes.values():
+            fitting = seen_by(one.cutouts, scene.placement.camera)
             for view in self._views(one, scene.lane):
-                cutout = choose_cutout(one.cutouts, view, limit, self._alone(one))
+                cutout = choose_cutout(fitting, view, limit, self._alone(one))
                 if cutout is None:
-                    missing = InputRefused(
-                        f"SKU {one.sku.sku}", f"has no photo of view {view!r}", "", "add one"
-                    )
-                    self._refuse(one, "renders", missing)
+                    self._refuse(one, "renders", no_photo(one, scene, view))
                 else:
                     made = jobs_of(one.sku, scene, cutout, one.adapter, self._channels(), tries)
                     jobs += [job._replace(scribble=self.scribbles.get(scene.name)) for job in made]
@@ -278,7 +280,7 @@ class Night:
         return with_more(jobs, self._decisions(sku), self.catalog.recipes.renders, self.models)
 
     def _views(self, one: SkuNight, lane: str) -> list[str | None]:
-        """The views that a lane's slots ask for; scenes are painted around the largest sharp photo alone.
+        """The views that a lane's slots ask for; scenes are painted around the photo that serves them best alone.
 
         Beside the views that slots name, packshots of a further slot show every other one of which a confident cutout
         is at hand.
@@ -366,6 +368,17 @@ class Night:
 
     def _refuse(self, one: SkuNight, stage: str, error: InputRefused) -> None:
         one.refusals.append(Refusal.of(one.sku.sku, stage, error))
+
+
+def no_photo(one: SkuNight, scene: Scene, view: str | None) -> InputRefused:
+    """Why a picture of the SKU is not made: no photo is of the slots' view, or none fits the scene's camera."""
+    item = f"SKU {one.sku.sku}"
+    if view is not None:
+        return InputRefused(item, f"has no photo of view {view!r}", "", "add one")
+    views = sorted({cutout.photo.view for cutout in one.cutouts if cutout.photo.view})
+    limit = f"its camera is {scene.placement.camera!r}, the photos' views are {', '.join(map(repr, views))}"
+    remedy = "add one, or leave the scene out of the SKU's scenes"
+    return InputRefused(item, f"has no photo that fits scene {scene.name}", limit, remedy)
 
 
 def night_id(began: datetime, end: str = "") -> str:

@@ -15,7 +15,7 @@ from productshot.night import LANES_WITH_ADAPTER, Night, SkuNight
 from productshot.records import Adapter, Cutout, Photo, Render, Twins
 from productshot.stages.adapters import adapter_task
 from productshot.stages.assets import shows_other_views
-from productshot.stages.cutouts import cutout_task
+from productshot.stages.cutouts import cutout_task, of_photo
 from productshot.stages.gates import Painted, gate_task
 from productshot.stages.photos import PhotoSource, list_photos, photo_task, product_photos, sources_of
 from productshot.stages.renders import render_task
@@ -153,9 +153,10 @@ def _sku_work(one: SkuNight, sources: Sequence[PhotoSource], night: Night) -> li
     product = product_photos(one.photos)
     tasks = [cutout_task(photo, recipes.cutouts, night.models) for photo in product]
     cutouts, work = _look(night, sku, "cutouts", tasks)
-    one.cutouts = [cutout for cutout in cutouts if isinstance(cutout, Cutout)]
     if work:
         return [*work, *_later(one, night, 0, work[0].cause, "adapters", views)]
+    pairs = zip(cutouts, product, strict=True)
+    one.cutouts = [of_photo(cutout, photo) for cutout, photo in pairs if isinstance(cutout, Cutout)]
     if not one.cutouts:
         return []
     twins = twins_task(sku, one.cutouts, night.models)
@@ -163,7 +164,7 @@ def _sku_work(one: SkuNight, sources: Sequence[PhotoSource], night: Night) -> li
     one.twins = next((record for record in told if isinstance(record, Twins)), None)
     if work:
         return [*work, *_later(one, night, 0, work[0].cause, "adapters", views)]
-    if any(scene.lane in LANES_WITH_ADAPTER for scene in one.scenes.values()):
+    if night.needs_adapter(one):
         task = adapter_task(one.sku, night.for_training(one), recipes.adapters, night.models)
         adapters, work = _look(night, sku, "adapters", [task])
         one.adapter = next((adapter for adapter in adapters if isinstance(adapter, Adapter)), None)

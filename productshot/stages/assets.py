@@ -60,7 +60,8 @@ class AssetJob(NamedTuple):
 def fill_slots(channel: Channel, pictures: Sequence[Judged], hero: Cutout | None) -> dict[str, list[Judged]]:
     """The pictures of each slot by its name, at most its count: of its lanes and view, in the order given.
 
-    A slot that names no view shows the hero; one of packshots beside the main slot shows the other views too.
+    A slot that names no view shows scenes, each with the photo that fits its camera, and packshots of the hero; one
+    of packshots beside the main slot shows the other views too.
     Further slots (additional, lifestyle) stand on one page with the main one, so each takes a picture of its own,
     in turn, then what is left; what the page shows already in that ratio does not show again. A slot for which
     nothing is left stays empty.
@@ -90,7 +91,7 @@ def _fits(slot: Slot, picture: Judged, hero: Cutout | None) -> bool:
         return False
     if slot.view is not None:
         return cutout.photo.view == slot.view
-    return cutout == hero or (picture.render.lane == "packshot" and shows_other_views(slot))
+    return picture.render.lane != "packshot" or cutout == hero or shows_other_views(slot)
 
 
 def cores() -> int:

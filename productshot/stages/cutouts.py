@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 
 from catalog_schemas import CutoutRecipe, PhotoRecipe
+from catalog_schemas.scene import Camera
 from productshot.geometry import Box
 from productshot.ledger import Ledger, Task
 from productshot.models import Models
@@ -12,6 +14,14 @@ from productshot.photos import Decoder
 from productshot.pixels import Pixels, png_bytes, size_of
 from productshot.progress import Progress, ReportProgress
 from productshot.records import Cutout, Photo, Refusal
+
+HEIGHTS: dict[str, frozenset[str]] = {
+    "top": frozenset({"top", "overhead", "above", "flat", "flatlay"}),
+    "below": frozenset({"bottom", "below", "sole", "underside"}),
+    "high": frozenset({"high", "raised"}),
+    "eye": frozenset({"front", "back", "rear", "side", "left", "right", "profile", "eye", "level"}),
+}
+"""The words of a view that say from what height its photo was shot; the first height with one of them counts."""
 
 
 def cutout_task(photo: Photo, recipe: CutoutRecipe, models: Models) -> Task:
@@ -48,8 +58,13 @@ def cut_out_photos(
         task = cutout_task(photo, recipe, models)
         outcome = ledger.once(task, lambda: _cut(photo, task, recipe, photo_recipe, ledger, decoder, models))  # noqa: B023
         assert isinstance(outcome, (Cutout, Refusal))
-        yield outcome
+        yield outcome if isinstance(outcome, Refusal) else of_photo(outcome, photo)
         report(Progress("cutouts", done, len(photos), photo.key))
+
+
+def of_photo(cutout: Cutout, photo: Photo) -> Cutout:
+    """A cutout that was made before, of the photo as it is called now: the catalog may tell another view of it."""
+    return cutout.model_copy(update={"photo": photo})
 
 
 def _cut(
@@ -96,6 +111,17 @@ def touches_frame(cutout: Cutout) -> bool:
     """Whether the product runs out of its photo: such a cutout misses a part of the product."""
     box, size = cutout.box, cutout.photo.size
     return box.left <= 1 or box.top <= 1 or box.right >= size.width - 1 or box.bottom >= size.height - 1
+
+
+def height_of(view: str | None) -> str | None:
+    """From what height a photo of this view was shot, as one of HEIGHTS; None where the view says nothing of it."""
+    words = set(re.split(r"[ -]+", (view or "").lower()))
+    return next((height for height, told in HEIGHTS.items() if words & told), None)
+
+
+def seen_by(cutouts: Sequence[Cutout], camera: Camera | None) -> list[Cutout]:
+    """The cutouts whose photos fit a scene's camera; those whose view says no height fit every one."""
+    return [cutout for cutout in cutouts if camera is None or height_of(cutout.photo.view) in (None, camera)]
 
 
 def choose_cutout(

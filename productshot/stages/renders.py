@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from catalog_schemas import Channel, RenderRecipe, Scene, Sku
 from productshot.errors import InputRefused
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 LIKE_IT = 16
 """Variant v of a scene (of which there are at most so many) has 16 (v + 1) + i as the i-th variation of it."""
+
+NOT_PAINTED: dict[str, Any] = {
+    **dict.fromkeys(("variants", "shadow", "lane", "relight", "scribble"), True),
+    "placement": {"camera"},
+}
+"""What of a scene changes no pixel of a picture, or is in its key by another name; the camera chooses the cutout."""
 
 
 class RenderJob(NamedTuple):
@@ -101,9 +107,7 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
     if job.lane != "packshot":
         made_by |= recipe.model_dump(mode="json", exclude=_not_made_by(job.lane))
         made_by |= {
-            "scene": job.scene.model_dump(
-                mode="json", exclude={"variants", "shadow", "lane", "relight", "scribble"}
-            ),
+            "scene": job.scene.model_dump(mode="json", exclude=NOT_PAINTED),
             "base": models.base_digest,
             "controlnet": models.controlnet_digest,
             "ratios": [list(ratio) for ratio in job.ratios],
@@ -135,7 +139,10 @@ def _not_made_by(lane: str) -> set[str]:
 def render_jobs(
     jobs: Sequence[RenderJob], recipe: RenderRecipe, ledger: Ledger, models: Models, report: ReportProgress
 ) -> list[Render | Refusal]:
-    """One outcome per job, in order; what is not done yet is painted side by side."""
+    """One outcome per job, in order; what is not done yet is painted side by side.
+
+    A render that was made before has its job's cutout, whose photo may have another name or view by now.
+    """
     tasks = [render_task(job, recipe, models) for job in jobs]
     outcomes = [ledger.adopt(task) for task in tasks]
     missing = [number for number, outcome in enumerate(outcomes) if outcome is None]
@@ -151,7 +158,11 @@ def render_jobs(
         report(Progress("renders", done, len(jobs), f"{jobs[number].sku.sku}/{jobs[number].scene.name}"))
         began = ledger.now()
     ledger.share_seconds("renders", first)
-    return [outcome for outcome in outcomes if isinstance(outcome, (Render, Refusal))]
+    told = [outcome for outcome in outcomes if isinstance(outcome, (Render, Refusal))]
+    return [
+        one if isinstance(one, Refusal) else one.model_copy(update={"cutout": job.cutout})
+        for one, job in zip(told, jobs, strict=True)
+    ]
 
 
 def _painted(

@@ -286,6 +286,13 @@ def test_further_packshots_show_the_other_views() -> None:
     }
 
 
+def test_a_scene_of_another_photo_than_the_hero_is_shown() -> None:
+    """Its camera asked for the front where the hero is a photo from above; a packshot of the front is not the main."""
+    top, front = a_picture("packshot", "packshot", "top"), a_picture("table", view="front")
+    assert scenes_in("google", top, front) == {"main": ["packshot top"], "additional": ["table front"]}
+    assert scenes_in("google", top, a_picture("packshot", "packshot", "front")) == {"main": ["packshot top"]}
+
+
 def test_adverts_in_three_shapes_show_the_same_scene() -> None:
     """An advert stands alone: the square, the upright and the wide one may be the same scene."""
     filled = scenes_in("meta-ads", a_picture("table"), a_picture("beach"))

@@ -11,7 +11,7 @@ from catalog_schemas import Recipes, ReviewPolicy
 from productshot.geometry import Box, Size
 from productshot.records import Cutout, Photo, Render, Verdict
 from productshot.stages.adapters import worth_learning
-from productshot.stages.cutouts import choose_cutout
+from productshot.stages.cutouts import choose_cutout, height_of, seen_by
 from productshot.stages.gates import judge_render
 
 
@@ -122,3 +122,30 @@ def test_a_person_looks_at_a_cutout_beside_clutter() -> None:
     verdict = judged(a_cutout("a", confidence=0.99, hidden=0.12))
     assert (verdict.status, verdict.gate) == ("person", "cutout_clutter")
     assert verdict.value == "clutter touched 12% of the product's outline"
+
+
+@pytest.mark.parametrize(
+    ("view", "height"),
+    [
+        ("front", "eye"),
+        ("Eye-level", "eye"),
+        ("high front", "high"),
+        ("top", "top"),
+        ("flat lay", "top"),
+        ("left sole", "below"),
+        ("three-quarter", None),
+        (None, None),
+    ],
+)
+def test_a_view_says_from_what_height_it_was_shot(view: str | None, height: str | None) -> None:
+    """By its words; of several the one that is not usual counts, and some views say nothing."""
+    assert height_of(view) == height
+
+
+def test_a_scene_takes_photos_that_fit_its_camera() -> None:
+    """Those from there and those that say no height, in order; a scene without a camera takes all."""
+    photos = [a_cutout(str(view), view=view) for view in ("front", "top", "sole", None)]
+    assert seen_by(photos, "eye") == [photos[0], photos[3]]
+    assert seen_by(photos, "top") == [photos[1], photos[3]]
+    assert seen_by(photos, "high") == [photos[3]]
+    assert seen_by(photos, None) == photos

@@ -298,6 +298,75 @@ def test_etsy_shows_the_other_views(root: Path) -> None:
     assert filled("vase-2") == {"main": 1, "additional": 0}
 
 
+NOTHING = dict.fromkeys(("photos", "cutouts", "twins", "adapters", "renders", "gates", "assets"), 0)
+RULES = [{"pattern": f"{view}*", "view": view} for view in ("front", "top")]
+
+
+def pictures_of(root: Path, **settings: Any) -> dict[str, tuple[list[str], list[str]]]:
+    """Of each SKU: scene and view of the pictures that a night would make, and what it says of the others."""
+    catalog = load_catalog(write_catalog(root.parent / "catalog.yaml", **settings))
+    found = {}
+    with Night(catalog, FolderStore(root), silent) as night:
+        night.photos()
+        night.cutouts()
+        for name, one in night.skus.items():
+            jobs = [f"{job.scene.name} {job.cutout.photo.view}" for job in night.render_jobs(one)]
+            found[name] = jobs, [str(refusal) for refusal in one.refusals]
+    return found
+
+
+def test_a_scene_shows_a_photo_that_fits_its_camera(root: Path) -> None:
+    """The larger photo from above serves the packshot and a scene seen from there, not one at eye level."""
+    put_photo(root, "mug-1", "top", side=1400, colour=(20, 120, 60))
+    flat_lay = {"name": "cloth", "scene_prompt": "an empty scene", "placement": {"camera": "top"}}
+    settings = {"scenes": ["white-packshot", "wooden-table", flat_lay], "photo_rules": RULES}
+    jobs, refused = pictures_of(root, **settings)["mug-1"]
+    assert jobs == ["white-packshot top", "wooden-table front", "cloth top"]
+    assert refused == []
+
+
+def test_a_view_that_is_told_later_counts(root: Path) -> None:
+    """The photo's cutout and packshot are there already: neither is made again, both are of that view now."""
+    run(root)
+    settings: dict[str, Any] = {"photo_rules": [{"pattern": "*", "view": "top"}]}
+    written = run(root, **settings)
+    assert written.report["counts"]["assets"] == 2 and made(written) == {**NOTHING, "photos": 2}
+    assert pictures_of(root, **settings)["mug-1"] == (["white-packshot top"], [])
+
+
+def test_a_scene_that_no_photo_fits_is_one_line_and_harms_nobody(root: Path) -> None:
+    """Its packshot and its neighbour, whose view is not told, are made; the line has scene, camera, views and remedy."""
+    (root / "photos/mug-1/front.jpg").rename(root / "photos/mug-1/top.jpg")
+    (root / "photos/mug-1/front.mask.png").rename(root / "photos/mug-1/top.mask.png")
+    (root / "photos/vase-2/front.jpg").rename(root / "photos/vase-2/a.jpg")
+    (root / "photos/vase-2/front.mask.png").rename(root / "photos/vase-2/a.mask.png")
+    found = pictures_of(root, scenes=["white-packshot", "wooden-table"], photo_rules=RULES)
+    assert found["mug-1"] == (
+        ["white-packshot top"],
+        [
+            "SKU mug-1 has no photo that fits scene wooden-table; its camera is 'eye', the photos' views are 'top'; "
+            "add one, or leave the scene out of the SKU's scenes"
+        ],
+    )
+    assert found["vase-2"] == (["white-packshot None", "wooden-table None"], [])
+
+
+def test_only_skus_with_a_scene_to_draw_are_trained(root: Path) -> None:
+    """Of the plan: keep scenes need no adapter, nor does a drawn one that no photo fits."""
+    skus = [
+        {"sku": "mug-1", "noun": "mug", "scenes": ["sandy-beach"]},
+        {"sku": "vase-2", "noun": "vase", "scenes": ["wooden-table"]},
+    ]
+    settings: dict[str, Any] = {"skus": skus, "scenes": ["sandy-beach", "wooden-table"]}
+    for rules, trained in ((RULES, {"mug-1"}), ([{"pattern": "front*", "view": "top"}], set())):
+        settings["photo_rules"] = rules
+        pictures_of(root, **settings)
+        catalog = load_catalog(write_catalog(root.parent / "catalog.yaml", **settings))
+        with Night(catalog, FolderStore(root), silent) as night:
+            work = plan_night(night, None).work
+        assert {one.sku for one in work if one.stage == "adapters"} == trained
+
+
 def test_a_photo_with_clutter_waits_for_a_person_or_another_photo(root: Path) -> None:
     """The marks are no photo; alone a person is asked of what they touch, and a photo without any serves by itself."""
     put_photo(root, "mug-1", "front")

@@ -141,6 +141,12 @@ def test_what_the_controlnet_reads_is_in_a_pictures_key(models: Models) -> None:
     assert len({render_task(a_job(lane="packshot"), recipe, models).key for recipe in recipes}) == 1
 
 
+def test_a_camera_changes_no_picture(models: Models) -> None:
+    """It chooses the cutout, whose digest is in the key already."""
+    scenes = [Scene(name="table", placement={"camera": camera}) for camera in (None, "eye", "top")]  # type: ignore[arg-type]
+    assert len({render_task(a_job(scene=scene), RenderRecipe(), models).key for scene in scenes}) == 1
+
+
 def asked(said: Said, *jobs: RenderJob, models: Models) -> list[tuple[int, int]]:
     """(variant, attempt) of all jobs after what people said."""
     found = with_more(jobs, said, Recipes().renders, models)

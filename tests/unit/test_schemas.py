@@ -115,8 +115,16 @@ def test_shipped_channels_load_and_name_their_sources(name: str) -> None:
 
 @pytest.mark.parametrize("name", scene_names())
 def test_shipped_scenes_load(name: str) -> None:
-    """Every scene of the library validates and is called like its file."""
-    assert load_scene(name).name == name
+    """Every scene of the library validates, is called like its file and, where it is painted, says its camera."""
+    scene = load_scene(name)
+    assert scene.name == name
+    assert (scene.placement.camera is None) == (scene.lane == "packshot")
+
+
+def test_a_packshot_has_no_camera() -> None:
+    """Its slots choose the view, so a camera would say nothing."""
+    with pytest.raises(ValidationError, match="placement.camera: top is given with lane: packshot"):
+        Scene(name="white", lane="packshot", placement={"camera": "top"})
 
 
 def test_json_schemas_can_be_written() -> None:
