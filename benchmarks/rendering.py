@@ -49,7 +49,7 @@ from productshot.render.fleet import Painting, paint, paint_one
 from productshot.render.keep import paint_around
 from productshot.render.outpaint import Brief, outpaint
 from productshot.render.plate import Plate
-from productshot.render.sample import Conditions, Request, decode_pixels, encode_text, sample, windows
+from productshot.render.sample import Conditions, Request, Steps, decode_pixels, encode_text, sample, steps_of, windows
 from productshot.render.upscale import upscale
 from productshot.stages.gates import compare, senses_of
 
@@ -86,7 +86,7 @@ def requests(base: Base, adapters: Sequence[Mapping[str, Tensor] | None], steps:
         Request(
             Conditions(encode_text(base, a_prompt(k), ""), None, 1.0, 4.0),
             Size(128, 128),
-            steps,
+            Steps(steps),
             seed=k,
             adapter=adapter,
         )
@@ -120,7 +120,7 @@ def switch(base: Base, pipeline: StableDiffusionPipeline, asked: Sequence[Reques
         pipeline(
             prompt_embeds=positive,
             negative_prompt_embeds=negative,
-            num_inference_steps=request.steps,
+            num_inference_steps=request.steps.count,
             guidance_scale=request.conditions.guidance_scale,
             generator=torch.Generator().manual_seed(request.seed),
             output_type="latent",
@@ -193,7 +193,7 @@ def measure_outpaint(out: Path, count: int = 48) -> dict[str, object]:
     def wide(number: int) -> Painting:
         brief = Brief(f"a photo of an empty scene {SCENES[number % len(SCENES)]}", "", number, recipe)
         text = Conditions(encode_text(base, brief.prompt, ""), None, 1.0, recipe.guidance_scale)
-        latents = yield Request(text, Size(128, 128), recipe.steps, number)
+        latents = yield Request(text, Size(128, 128), steps_of(recipe), number)
         square = Plate(decode_pixels(base, latents), Box(0, 0, 128, 128), None)
         return (yield from outpaint(base, square, WIDE, brief))
 

@@ -106,6 +106,7 @@ class AdapterRecipe(Written):
         return self
 
 
+Scheduler = Literal["ddim", "dpm-solver++"]
 Reads = Literal["pocket", "canny", "scribble", "depth"]
 READABLE: dict[Reads, tuple[Control, ...]] = {
     "pocket": ("none", "silhouette", "scribble", "edges"),
@@ -137,6 +138,15 @@ class RenderRecipe(Written):
         "or Depth Anything",
     )
     steps: int = Field(20, ge=1, le=200)
+    scheduler: Scheduler = Field(
+        "ddim", description="who denoises; dpm-solver++ is of second order and needs fewer steps"
+    )
+    cache_every: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description="the network's deep layers are computed at each such step and reused at the others; 1: at all",
+    )
     guidance_scale: float = Field(4.0, ge=0, le=30)
     control_scale: float = Field(1.0, ge=0, le=2)
     size_px: int = Field(128, ge=64, le=2048, multiple_of=16, description="side of the square master render")

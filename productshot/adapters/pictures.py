@@ -10,7 +10,8 @@ from torch import Tensor
 from productshot.adapters.base import TrainingBase
 from productshot.adapters.text import Words
 from productshot.pixels import Pixels
-from productshot.render.sample import ddim, split, timesteps
+from productshot.render.sample import split
+from productshot.render.solve import ddim, timesteps
 
 STEPS = 12
 GUIDANCE_SCALE = 3.0

@@ -20,7 +20,7 @@ from productshot.render.control import control_map, most_told, place
 from productshot.render.fleet import Painting
 from productshot.render.outpaint import Brief, conditions_of, outpaint
 from productshot.render.plate import Plate, plate_size
-from productshot.render.sample import Request, decode_pixels
+from productshot.render.sample import Request, decode_pixels, steps_of
 from productshot.render.wear import check_fit
 
 
@@ -67,7 +67,7 @@ def draw_product(
     brief = Brief(prompt, scene.negative_prompt, seed, recipe)
     steering = conditions_of(knowing(base, subject), brief, control)
     worn = subject.adapter.lora if subject.adapter else None
-    latents = yield Request(steering, canvas, recipe.steps, seed, adapter=worn)
+    latents = yield Request(steering, canvas, steps_of(recipe), seed, adapter=worn)
     master = Plate(decode_pixels(base, latents), Box(0, 0, canvas.width, canvas.height), None, sketch)
     around = replace(
         brief, prompt=scene.scene_prompt or product_prompt(scene, replace(subject, adapter=None))

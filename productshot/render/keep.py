@@ -17,7 +17,7 @@ from productshot.render.fill import extend
 from productshot.render.fleet import Painting
 from productshot.render.outpaint import Brief, conditions_of, kept_cells, outpaint
 from productshot.render.plate import Plate, plate_size, repainted
-from productshot.render.sample import Known, Request, decode_pixels, encode_pixels
+from productshot.render.sample import Known, Request, decode_pixels, encode_pixels, steps_of
 from productshot.render.upscale import upscale
 
 SOLID = 250
@@ -55,7 +55,7 @@ def paint_around(
     brief = Brief(scene.scene_prompt, scene.negative_prompt, seed, recipe)
     steering = conditions_of(base, brief, control)
     known = None if control is None else known_product(base, placed)
-    latents = yield Request(steering, canvas, recipe.steps, seed, known)
+    latents = yield Request(steering, canvas, steps_of(recipe), seed, known)
     master = Plate(decode_pixels(base, latents), Box(0, 0, canvas.width, canvas.height), box)
     plate = yield from outpaint(
         base, master, plate_size(recipe.size_px, ratios, base.step_px), brief, control

@@ -25,6 +25,7 @@ from productshot.render.sample import (
     decode_pixels,
     encode_pixels,
     encode_text,
+    steps_of,
 )
 
 SEAM_CELLS = 2
@@ -67,7 +68,7 @@ def outpaint(base: Base, plate: Plate, target: Size, brief: Brief, control: Pixe
     known = Known(encode_pixels(base, extend(canvas, old)), kept_cells(base, old, SEAM_CELLS))
     steering = conditions_of(base, brief, _grown_control(control, target, at, brief))
     seed = seed_of(brief.seed, "outpaint", target.width, target.height)
-    latents = yield Request(steering, target, brief.recipe.steps, seed, known, STRENGTH)
+    latents = yield Request(steering, target, steps_of(brief.recipe), seed, known, STRENGTH)
     painted = decode_pixels(base, latents)
     share = _ramp(old, 2 * SEAM_CELLS * base.cell_px)[..., None]
     rgb = np.rint(canvas * share + painted * (1 - share)).astype(np.uint8)

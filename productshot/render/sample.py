@@ -1,31 +1,30 @@
-"""The render room's sampler: prompts and pixels to latents, DDIM with guidance, latents to pixels.
+"""The render room's sampler: prompts and pixels to latents, denoising with guidance, latents to pixels.
 
 Pictures of many products and scenes share a pass, each with its own noise, text, control and adapter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from catalog_schemas.recipes import RenderRecipe, Scheduler
 from productshot.errors import InputRefused
 from productshot.geometry import Box, Size
 from productshot.pixels import Pixels
 from productshot.render.base import Base, memory_errors
+from productshot.render.recall import deep_modules, recalling
+from productshot.render.solve import SOLVERS, Guess, add_noise, timesteps
 from productshot.render.wear import kind_of, wearing
 
 LATENTS = 4
 OVERLAP = 4
 """Neighbouring windows share at least a window's side divided by this."""
-
-Guess: TypeAlias = Callable[[Tensor, int], tuple[Tensor, Tensor]]
-"""(x, t) to the clean latents and the noise in x."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,26 @@ class Known:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """The way from noise to a picture."""
+
+    count: int
+    scheduler: Scheduler = "ddim"
+    cache_every: int = 1  # deep layers are computed at each such step
+
+
+def steps_of(recipe: RenderRecipe) -> Steps:
+    """Those that a recipe asks for."""
+    return Steps(recipe.steps, recipe.scheduler, recipe.cache_every)
+
+
+@dataclass(frozen=True)
 class Request:
     """The latents of one picture, which a painting waits for."""
 
     conditions: Conditions
     size: Size  # in px
-    steps: int
+    steps: Steps
     seed: int
     known: Known | None = None
     strength: float = 1.0
@@ -124,11 +137,6 @@ def as_control(base: Base, control: Pixels | None) -> Tensor | None:
     )
 
 
-def timesteps(trained: int, steps: int) -> list[int]:
-    """Timesteps from the noisiest down, spaced evenly from the end ("trailing", Lin et al. 2024, table 2)."""
-    return [round(trained - i * trained / steps) - 1 for i in range(steps)]
-
-
 def split(prediction: str, output: Tensor, x: Tensor, alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
     """The clean x0 and the noise in x that the network's output stands for (v: Salimans & Ho 2022, appendix D).
 
@@ -138,29 +146,6 @@ def split(prediction: str, output: Tensor, x: Tensor, alpha_bar: Tensor) -> tupl
     if prediction == "v_prediction":
         return signal * x - spread * output, signal * output + spread * x
     return (x - spread * output) / signal, output
-
-
-def add_noise(x0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
-    """x0 at the noise level alpha_bar (Ho et al. 2020, "DDPM", equation 4)."""
-    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
-
-
-def ddim(
-    alpha_bars: Tensor,
-    times: Sequence[int],
-    x: Tensor,
-    guess: Guess,
-    put_back: Callable[[Tensor, Tensor], Tensor] = lambda x, alpha_bar: x,
-) -> Tensor:
-    """Latents from x at the first of the times down to clean ones (Song et al. 2021, equation 12 with sigma = 0).
-
-    guess(x, t): the clean latents and the noise in x. put_back(x, alpha_bar): x with what is known put in its place.
-    """
-    ends = [alpha_bars[t] for t in times[1:]] + [torch.ones_like(alpha_bars[0])]
-    for t, end in zip(times, ends, strict=True):
-        x_0, noise = guess(x, t)
-        x = put_back(add_noise(x_0, noise, end), end)
-    return x
 
 
 @torch.inference_mode()
@@ -210,15 +195,15 @@ def windows(canvas: Size, window: Size) -> list[Box]:
     ]
 
 
-def in_windows(guess: Guess, boxes: Sequence[Box]) -> Guess:
-    """The guess made in each window apart, averaged where they overlap (Bar-Tal et al. 2023, equation 5).
+def in_windows(guesses: Sequence[Guess], boxes: Sequence[Box]) -> Guess:
+    """What is guessed in each window apart, averaged where they overlap (Bar-Tal et al. 2023, equation 5).
 
     Weights fall towards a window's border, so that none can be seen.
     """
 
     def averaged(x: Tensor, t: int) -> tuple[Tensor, Tensor]:
         clean, noise, total = torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x[:1, :1])
-        for box in boxes:
+        for guess, box in zip(guesses, boxes, strict=True):
             at = (..., slice(box.top, box.bottom), slice(box.left, box.right))
             weight = _tent(box.size).to(x)
             clean_here, noise_here = guess(x[at], t)
@@ -248,10 +233,10 @@ def sample(base: Base, requests: Sequence[Request], slots: int) -> list[Tensor]:
     et al. 2023) and are exact in the result. Below strength 1 the first timesteps are left out and the whole
     picture starts from known.latents (SDEdit, Meng et al. 2022). OutOfMemory: the device is too small.
     """
-    first = requests[0]
+    first, steps = requests[0], requests[0].steps
     filled = [*requests, *(first for _ in range(slots - len(requests)))]
     alpha_bars, known = base.alphas_cumprod.to(base.device), _known_of(filled)
-    times = timesteps(len(alpha_bars), first.steps)[round((1 - first.strength) * first.steps) :]
+    times = timesteps(len(alpha_bars), steps.count)[round((1 - first.strength) * steps.count) :]
     noise = torch.cat([first_noise(base, request) for request in filled]).to(base.device)
     x = noise
     if known is not None and first.strength < 1:
@@ -264,11 +249,23 @@ def sample(base: Base, requests: Sequence[Request], slots: int) -> list[Tensor]:
 
     doing = f"{slots} pictures of {first.size.width}x{first.size.height} px"
     with memory_errors(doing), wearing(base.unet, [request.adapter for request in filled]):
-        guess: Guess = partial(predict, base, conditions=_conditions_of(filled))
-        if first.window is not None:
-            guess = in_windows(guess, windows(cells(first.size, base), cells(first.window, base)))
-        painted = ddim(alpha_bars, times, x, guess, put_back)
+        guess = _guess_of(base, first, _conditions_of(filled))
+        painted = SOLVERS[steps.scheduler](alpha_bars, times, x, guess, put_back)
     return list(painted[: len(requests)].split(1))
+
+
+def _guess_of(base: Base, like: Request, conditions: Conditions) -> Guess:
+    """What a batch of requests like this one is denoised by: in windows, with recalled layers, as they ask."""
+    whole: Guess = partial(predict, base, conditions=conditions)
+    every, modules = like.steps.cache_every, deep_modules(base)
+
+    def one() -> Guess:
+        return whole if every == 1 else recalling(modules, every, whole)
+
+    if like.window is None:
+        return one()
+    boxes = windows(cells(like.size, base), cells(like.window, base))
+    return in_windows([one() for _ in boxes], boxes)
 
 
 def first_noise(base: Base, request: Request) -> Tensor:

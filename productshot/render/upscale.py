@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from catalog_schemas.recipes import Scheduler
 from productshot.geometry import Size
 from productshot.keys import seed_of
 from productshot.pixels import resize
@@ -13,11 +14,11 @@ from productshot.render.base import Base
 from productshot.render.fleet import Painting
 from productshot.render.outpaint import Brief, conditions_of
 from productshot.render.plate import Plate, scaled
-from productshot.render.sample import Known, Request, decode_pixels, encode_pixels
+from productshot.render.sample import Known, Request, decode_pixels, encode_pixels, steps_of
 
 STRENGTH = 0.1
 """How far an enlarged picture is given up to noise: above it bricks and boards are painted anew."""
-STEPS = 4
+STEPS: dict[Scheduler, int] = {"ddim": 4, "dpm-solver++": 2}
 """Steps from there to a clean picture, whatever the recipe's: they are short ones."""
 
 
@@ -42,11 +43,11 @@ def _doubled(base: Base, plate: Plate, brief: Brief, strength: float) -> Paintin
     large = encode_pixels(base, resize(plate.rgb, size))
     known = Known(large, torch.zeros_like(large[:, :1]))
     seed = seed_of(brief.seed, "upscale", size.width, size.height)
-    side = 2 * brief.recipe.size_px
+    side, steps = 2 * brief.recipe.size_px, steps_of(brief.recipe)
     latents = yield Request(
         conditions_of(base, brief, None),
         size,
-        round(STEPS / strength),
+        replace(steps, count=round(STEPS[steps.scheduler] / strength)),
         seed,
         known,
         strength,

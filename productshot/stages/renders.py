@@ -105,7 +105,7 @@ def render_task(job: RenderJob, recipe: RenderRecipe, models: Models) -> Task:
     parents = (job.cutout.digest, *([job.adapter.digest] if job.adapter else []))
     made_by: dict[str, object] = {"scene": job.scene.name, "lane": job.lane}
     if job.lane != "packshot":
-        made_by |= recipe.model_dump(mode="json", exclude=_not_made_by(job.lane))
+        made_by |= recipe.set_fields(later=("scheduler", "cache_every"), without=_not_made_by(job.lane))
         made_by |= {
             "scene": job.scene.model_dump(mode="json", exclude=NOT_PAINTED),
             "base": models.base_digest,

@@ -32,13 +32,14 @@ from productshot.render.sample import (
     Conditions,
     Known,
     Request,
+    Steps,
     encode_text,
     in_windows,
     sample,
-    timesteps,
     windows,
     without_rim,
 )
+from productshot.render.solve import timesteps
 from productshot.render.wear import wearing
 
 SIDE = 64
@@ -208,7 +209,7 @@ def test_known_latents_stay_exact(base: Base) -> None:
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., 4:9, 4:9] = 1
     steering = Conditions(encode_text(base, "a mug", ""), None, 1.0, 4.0)
-    (painted,) = sample(base, [Request(steering, Size(SIDE, SIDE), 3, 1, Known(latents, mask))], 1)
+    (painted,) = sample(base, [Request(steering, Size(SIDE, SIDE), Steps(3), 1, Known(latents, mask))], 1)
     assert torch.equal(painted[..., 4:9, 4:9], latents[..., 4:9, 4:9])
     assert not torch.isclose(painted[..., 12:, 12:], latents[..., 12:, 12:]).any()
 
@@ -219,7 +220,7 @@ def test_a_weak_strength_stays_near_its_start(base: Base) -> None:
     known = Known(latents, torch.zeros(1, 1, 16, 16))
     steering = Conditions(encode_text(base, "a mug", ""), None, 1.0, 4.0)
     whole, weak = (
-        sample(base, [Request(steering, Size(SIDE, SIDE), 3, 1, known, strength)], 1)[0]
+        sample(base, [Request(steering, Size(SIDE, SIDE), Steps(3), 1, known, strength)], 1)[0]
         for strength in (1, 1 / 3)
     )
     assert (weak - latents).square().mean() < 0.5 * (whole - latents).square().mean()
@@ -365,7 +366,8 @@ def test_windows_cover_the_canvas_and_overlap(canvas: Size) -> None:
 def test_what_windows_agree_on_is_what_the_whole_is() -> None:
     """A guess that looks at each cell alone is the same through windows, without a border."""
     x = torch.randn(2, 4, 16, 24, generator=torch.Generator().manual_seed(1))
-    clean, noise = in_windows(lambda x, t: (x * t, x + 1), windows(Size(24, 16), Size(8, 8)))(x, 3)
+    boxes = windows(Size(24, 16), Size(8, 8))
+    clean, noise = in_windows([lambda x, t: (x * t, x + 1)] * len(boxes), boxes)(x, 3)
     assert torch.allclose(clean, 3 * x, atol=1e-5) and torch.allclose(noise, x + 1, atol=1e-5)
 
 
@@ -471,13 +473,15 @@ def some_loras(base: Base, count: int) -> list[dict[str, Tensor]]:
     return [{name: weight * (1 + number) for name, weight in a_lora(base).items()} for number in range(count)]
 
 
-def requests_of(base: Base, adapters: Sequence[dict[str, Tensor] | None]) -> list[Request]:
+def requests_of(
+    base: Base, adapters: Sequence[dict[str, Tensor] | None], steps: Steps = Steps(3)
+) -> list[Request]:
     """One a picture, each of its own prompt and seed."""
     return [
         Request(
             Conditions(encode_text(base, f"a photo of {number} mug", ""), None, 1.0, 4.0),
             Size(SIDE, SIDE),
-            steps=3,
+            steps=steps,
             seed=number,
             adapter=adapter,
         )
@@ -486,10 +490,13 @@ def requests_of(base: Base, adapters: Sequence[dict[str, Tensor] | None]) -> lis
 
 
 @pytest.mark.parametrize("worn", [True, False])
-def test_a_picture_has_the_same_bits_in_every_place_and_company(base: Base, worn: bool) -> None:
+@pytest.mark.parametrize("steps", [Steps(3), Steps(4, "dpm-solver++", 2)], ids=["usual", "fewer"])
+def test_a_picture_has_the_same_bits_in_every_place_and_company(
+    base: Base, worn: bool, steps: Steps
+) -> None:
     """First and last place, other neighbours, alone in the filled-up batch."""
     adapters = some_loras(base, 8) if worn else [None] * 8
-    requests = requests_of(base, adapters)
+    requests = requests_of(base, adapters, steps)
     together = sample(base, requests, 8)
     turned = sample(base, requests[::-1], 8)
     some = sample(base, [requests[7], requests[0], requests[3]], 8)
@@ -497,6 +504,32 @@ def test_a_picture_has_the_same_bits_in_every_place_and_company(base: Base, worn
     assert all(torch.equal(a, b) for a, b in zip(together, turned[::-1], strict=True))
     assert torch.equal(alone[0], together[0])
     assert [torch.equal(a, together[n]) for a, n in zip(some, (7, 0, 3), strict=True)] == [True] * 3
+
+
+def test_deep_layers_are_recalled_with_adapters_on(base: Base) -> None:
+    """The first step and the one behind it differ from those of a picture without cache; the UNet is as it was."""
+    (lora,) = some_loras(base, 1)
+    every, second, alone = (
+        sample(base, requests_of(base, [lora], steps), 1)[0]
+        for steps in (Steps(2), Steps(2, cache_every=2), Steps(1, cache_every=2))
+    )
+    assert not torch.equal(every, second)
+    assert torch.equal(alone, sample(base, requests_of(base, [lora], Steps(1)), 1)[0])
+    assert not any("forward" in vars(module) for module in base.unet.modules())
+
+
+@pytest.mark.parametrize("upscale", [1, 4])
+def test_few_steps_paint_the_same_plate_whatever_stands_beside_it(
+    base: Base, model: Path, upscale: int
+) -> None:
+    """With control, outpainting and windows, each with its own cache: alone, and as the second of two kinds."""
+    few = a_recipe(model, steps=4, scheduler="dpm-solver++", cache_every=2, upscale=upscale)
+    shape = [(1, 1), (2, 3)]
+    kinds = [paint_around(base, a_scene(), a_cutout(), each, 1, few) for each in (SQUARE, shape, shape)]
+    together = dict(paint(base, kinds, 2))
+    alone = paint_one(base, paint_around(base, a_scene(), a_cutout(), shape, 1, few), 2)
+    same = [together[number] for number in (1, 2)]
+    assert all(isinstance(one, Plate) and one.rgb.tobytes() == alone.rgb.tobytes() for one in same)
 
 
 def test_each_picture_of_a_batch_wears_its_own_adapter(base: Base) -> None:

@@ -141,6 +141,14 @@ def test_what_the_controlnet_reads_is_in_a_pictures_key(models: Models) -> None:
     assert len({render_task(a_job(lane="packshot"), recipe, models).key for recipe in recipes}) == 1
 
 
+def test_options_that_came_later_redo_no_picture(models: Models) -> None:
+    """At their defaults they are not in the key; set, they are another picture."""
+    task = render_task(a_job(), RenderRecipe(), models)
+    assert not {"scheduler", "cache_every"} & set(task.recipe)
+    others = [RenderRecipe(scheduler="dpm-solver++"), RenderRecipe(cache_every=2)]
+    assert len({task.key, *(render_task(a_job(), recipe, models).key for recipe in others)}) == 3
+
+
 def test_a_camera_changes_no_picture(models: Models) -> None:
     """It chooses the cutout, whose digest is in the key already."""
     scenes = [Scene(name="table", placement={"camera": camera}) for camera in (None, "eye", "top")]  # type: ignore[arg-type]
