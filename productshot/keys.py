@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-STAGE_FORMATS = {"photos": 1, "cutouts": 3, "twins": 1, "adapters": 4, "renders": 2, "gates": 3, "assets": 1}
+STAGE_FORMATS = {"photos": 1, "cutouts": 3, "twins": 1, "adapters": 4, "renders": 3, "gates": 3, "assets": 1}
 """Raised only when a stage's output must change for the same parents and recipe."""
 
 

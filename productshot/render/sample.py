@@ -23,6 +23,8 @@ from productshot.render.solve import SOLVERS, Guess, add_noise, timesteps
 from productshot.render.wear import kind_of, wearing
 
 LATENTS = 4
+BEYOND = 3
+"""Latent cells decoded beyond what is shown and cut off: so far reaches what decoding draws along a border."""
 OVERLAP = 4
 """Neighbouring windows share at least a window's side divided by this."""
 
@@ -113,19 +115,18 @@ def encode_pixels(base: Base, rgb: Pixels) -> Tensor:
 
 @torch.inference_mode()
 def decode_pixels(base: Base, latents: Tensor) -> Pixels:
-    """The (h, w, 3) uint8 picture of (1, 4, h/cell, w/cell) latents, its rim mended."""
-    x = base.vae.decode(latents / float(base.vae.config.scaling_factor)).sample[0]
-    picture = ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return without_rim(picture.permute(1, 2, 0).cpu().numpy(), base.cell_px)
+    """The (h, w, 3) uint8 picture of (1, 4, h/cell, w/cell) latents without a frame.
 
-
-def without_rim(rgb: Pixels, width_px: int) -> Pixels:
-    """The picture with its outermost pixels replaced by a mirror image of those inside them.
-
-    Convolutions see zeros beyond the border: a painting's last latent cell is a frame of another brightness.
+    Convolutions see zeros beyond the border: a painting's outermost latent cells hold lines along it, and decoding
+    draws more. So the cells inside them are decoded as if they went on, and their outermost pixels do.
     """
-    w = width_px
-    return np.pad(rgb[w:-w, w:-w], ((w, w), (w, w), (0, 0)), mode="reflect")
+    inside = latents[..., 1:-1, 1:-1]
+    wide = torch.nn.functional.pad(inside, (BEYOND,) * 4, mode="replicate")
+    x = base.vae.decode(wide / float(base.vae.config.scaling_factor)).sample[0]
+    picture = ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    cut, rim = BEYOND * base.cell_px, (base.cell_px, base.cell_px)
+    shown = picture[:, cut:-cut, cut:-cut].permute(1, 2, 0).cpu().numpy()
+    return np.pad(shown, (rim, rim, (0, 0)), mode="edge")
 
 
 def as_control(base: Base, control: Pixels | None) -> Tensor | None:

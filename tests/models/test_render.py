@@ -33,11 +33,11 @@ from productshot.render.sample import (
     Known,
     Request,
     Steps,
+    decode_pixels,
     encode_text,
     in_windows,
     sample,
     windows,
-    without_rim,
 )
 from productshot.render.solve import timesteps
 from productshot.render.wear import wearing
@@ -226,12 +226,14 @@ def test_a_weak_strength_stays_near_its_start(base: Base) -> None:
     assert (weak - latents).square().mean() < 0.5 * (whole - latents).square().mean()
 
 
-def test_the_rim_of_a_painting_mirrors_what_is_inside() -> None:
-    """A frame of two px of another brightness is gone; inside nothing changed."""
-    rgb = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
-    mended = without_rim(rgb, 2)
-    assert (mended[2:-2, 2:-2] == rgb[2:-2, 2:-2]).all()
-    assert (mended[1, 5] == rgb[3, 5]).all() and (mended[0, 5] == rgb[4, 5]).all()
+def test_a_painting_has_no_frame(base: Base) -> None:
+    """Whatever its outermost latent cells hold, the picture is that of the cells inside, of the same size."""
+    latents = torch.randn(1, 4, 16, 24, generator=torch.Generator().manual_seed(3))
+    framed = torch.nn.functional.pad(latents[..., 1:-1, 1:-1], (1, 1, 1, 1), value=9.0)
+    picture = decode_pixels(base, latents)
+    assert picture.shape == (SIDE, 96, 3)
+    assert (decode_pixels(base, framed) == picture).all()
+    assert (decode_pixels(base, latents.roll(1, -1)) != picture).any()
 
 
 def test_kept_cells_lie_whole_inside_what_is_known(base: Base) -> None:
