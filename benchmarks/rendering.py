@@ -17,7 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from torch import Tensor
 from benchmarks.judge import KINDS, Judge, fit_judge, renders, verdicts, with_none
 from benchmarks.learning import a_set, trained
 from benchmarks.parts import run_parts, timed
-from catalog_schemas import AdapterRecipe, AssetRecipe, Recipes, RenderRecipe, Scene, Shadow, Slot, load_scene
+from catalog_schemas import AdapterRecipe, AssetRecipe, Recipes, RenderRecipe, Scene, Slot, load_scene
 from productshot.assets import scene_picture
 from productshot.assets.ground import enlarge
 from productshot.gates import Comparison, Senses, measure_render
@@ -45,11 +45,20 @@ from productshot.pocket.instances import views_of
 from productshot.pocket.sheets import contact_sheet
 from productshot.pocket.studio import COLOURS, NOUNS, SCENES, with_article
 from productshot.render.base import Base, open_base
-from productshot.render.fleet import Painting, paint, paint_one
+from productshot.render.fleet import Painting, paint
 from productshot.render.keep import paint_around
 from productshot.render.outpaint import Brief, outpaint
 from productshot.render.plate import Plate
-from productshot.render.sample import Conditions, Request, Steps, decode_pixels, encode_text, sample, steps_of, windows
+from productshot.render.sample import (
+    Conditions,
+    Request,
+    Steps,
+    decode_pixels,
+    encode_text,
+    sample,
+    steps_of,
+    windows,
+)
 from productshot.render.upscale import upscale
 from productshot.stages.gates import compare, senses_of
 
@@ -127,7 +136,7 @@ def switch(base: Base, pipeline: StableDiffusionPipeline, asked: Sequence[Reques
         )
 
 
-def measure_fleet(out: Path, rounds: int = 5, steps: int = 10) -> dict[str, object]:
+def measure_fleet(out: Path, share: float, rounds: int = 5, steps: int = 10) -> dict[str, object]:
     """Ratios of pictures a second in interleaved rounds, and the bits of a picture in other places and company."""
     base = open_base(RenderRecipe())
     adapters = loras(base.unet, SLOTS)
@@ -139,7 +148,7 @@ def measure_fleet(out: Path, rounds: int = 5, steps: int = 10) -> dict[str, obje
         "without": lambda: sample(base, plain, SLOTS),
     }
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    for round_ in range(rounds + 1):
+    for round_ in range(part_of(rounds, share) + 1):
         for name, work in ways.items():
             seconds = timed(work)
             if round_:
@@ -158,16 +167,21 @@ def measure_fleet(out: Path, rounds: int = 5, steps: int = 10) -> dict[str, obje
     }
 
 
+def part_of(count: int, share: float) -> int:
+    """That share of a part's rounds or pictures, one at least."""
+    return max(1, round(count * share))
+
+
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
     """How many times as fast ours is: the median over the rounds."""
     return round(statistics.median(a / b for a, b in zip(theirs, ours, strict=True)), 2)
 
 
-def measure_batch(out: Path, rounds: int = 3, steps: int = 10) -> dict[str, object]:
+def measure_batch(out: Path, share: float, rounds: int = 3, steps: int = 10) -> dict[str, object]:
     """Pictures a second at several sizes of a full batch, interleaved."""
     base, sizes = open_base(RenderRecipe()), (1, 2, 4, 8, 16)
     taken: dict[int, list[float]] = {size: [] for size in sizes}
-    for round_ in range(rounds + 1):
+    for round_ in range(part_of(rounds, share) + 1):
         for size in sizes:
             seconds = timed(lambda: sample(base, requests(base, [None] * size, steps), size)) / size  # noqa: B023
             if round_:
@@ -178,6 +192,7 @@ def measure_batch(out: Path, rounds: int = 3, steps: int = 10) -> dict[str, obje
     }
 
 
+@cache
 def a_judge() -> Judge:
     """A judge of nouns, colours and scenes, fitted to drawings that no model was trained on."""
     pipeline = StableDiffusionPipeline.from_pretrained(files.base_path(), dtype=torch.float32)
@@ -185,9 +200,9 @@ def a_judge() -> Judge:
     return fit_judge(tower, with_none(renders(8_192, UNSEEN_SEED), pipeline, rng))
 
 
-def measure_outpaint(out: Path, count: int = 48) -> dict[str, object]:
+def measure_outpaint(out: Path, share: float) -> dict[str, object]:
     """Squares of all scenes continued to three times their width: seams, and the scenes of the outer squares."""
-    recipe = RenderRecipe()
+    recipe, count = RenderRecipe(), part_of(48, share)
     base, judge = open_base(recipe), a_judge()
 
     def wide(number: int) -> Painting:
@@ -210,6 +225,7 @@ def measure_outpaint(out: Path, count: int = 48) -> dict[str, object]:
     seams = [seam(plate.rgb, plate.master) for plate in plates if isinstance(plate, Plate)]
     kept = np.concatenate([told[side][told["first"]] for side in ("left", "right")])
     return {
+        "pictures": count,
         "first_square_right": round(float(told["first"].mean()), 3),
         "continued_right": round(float(np.concatenate([told["left"], told["right"]]).mean()), 3),
         "continued_right_where_the_first_is": round(float(kept.mean()), 3),
@@ -218,38 +234,51 @@ def measure_outpaint(out: Path, count: int = 48) -> dict[str, object]:
     }
 
 
-def measure_adapter(out: Path, products: int = 4, steps: int = 60, scenes: int = 8) -> dict[str, object]:
+def measure_adapter(out: Path, share: float, steps: int = 60, scenes: int = 8) -> dict[str, object]:
     """Keep pictures of studio products with their trained adapter worn and without it, at the same seeds."""
-    models, recipe = Models(Recipes()), RenderRecipe()
+    models, recipe, products = Models(Recipes()), RenderRecipe(), part_of(4, share)
     learning = AdapterRecipe(steps=steps + 1)
     sets = [a_set(number, models.training_base, learning) for number in range(products)]
     fleet = trained(models.training_base, learning, sets, steps)
     worn = [{f"unet.{name}": weight for name, weight in fleet.learned(slot).items()} for slot in fleet.seats]
     base, senses = models.base, senses_of(models)
-    figures: dict[str, dict[str, list[float]]] = {"with": {}, "without": {}}
+    pairs = [
+        (number, an_empty(SCENES[2 * k % len(SCENES)])) for number in range(products) for k in range(scenes)
+    ]
+    cutouts = [views_of(number, 92_000_000)[-1] for number in range(products)]
+    told: dict[str, object] = {"pictures": len(pairs)}
     shown = []
-    for number in range(products):
-        cutout = views_of(number, 92_000_000)[-1]
-        for k in range(scenes):
-            scene = Scene(
-                name="bench",
-                lane="keep",
-                scene_prompt=f"a photo of an empty scene {SCENES[2 * k % len(SCENES)]}",
+    for name in ("without", "with"):
+        paintings = (
+            wearing_all(
+                paint_around(base, scene, cutouts[number], [(1, 1)], seed, recipe),
+                worn[number] if name == "with" else None,
             )
-            for name, adapter in (("without", None), ("with", worn[number])):
-                painting = paint_around(base, scene, cutout, [(1, 1)], 100 * number + k, recipe)
-                plate = paint_one(base, wearing_all(painting, adapter))
-                assert plate.product is not None
-                seen = compare(plate.rgb, plate.master, plate.product, cutout, Shadow())
-                seen = replace(seen, described=seen.bare, prompt=scene.scene_prompt)
-                for measure, value in measured(seen, senses).items():
-                    figures[name].setdefault(measure, []).append(value)
-                shown.append(seen.picture[::4, ::4])
-    contact_sheet(shown, columns=2 * scenes, path=out / "adapter.png")
-    return {
-        name: {measure: round(statistics.mean(values), 4) for measure, values in each.items()}
-        for name, each in figures.items()
-    }
+            for seed, (number, scene) in enumerate(pairs)
+        )
+        rows = []
+        for (number, scene), plate in zip(pairs, all_of(base, paintings, recipe.batch), strict=True):
+            seen = seen_of(plate, cutouts[number], scene)
+            rows.append(measured(seen, senses))
+            shown.append(seen.picture[::4, ::4])
+        told[name] = {
+            measure: round(statistics.mean(row[measure] for row in rows if measure in row), 4)
+            for measure in rows[0]
+        }
+    contact_sheet(np.stack(shown), columns=scenes, path=out / "adapter.png")
+    return told
+
+
+def an_empty(place: str) -> Scene:
+    """A keep scene of one of the studio's places."""
+    return Scene(name="bench", lane="keep", scene_prompt=f"{EMPTY}{place}")
+
+
+def seen_of(plate: Plate, cutout: Pixels, scene: Scene) -> Comparison:
+    """A keep picture as the gates see it."""
+    assert plate.product is not None
+    seen = compare(plate.rgb, plate.master, plate.product, cutout, scene.shadow)
+    return replace(seen, described=seen.bare, prompt=scene.scene_prompt)
 
 
 def wearing_all(painting: Painting, adapter: Mapping[str, Tensor] | None) -> Painting:
@@ -281,24 +310,26 @@ class Shown:
     number: int
 
 
-def measure_upscale(out: Path, products: int = 2) -> dict[str, object]:
+def measure_upscale(out: Path, share: float) -> dict[str, object]:
     """Plates of library scenes, twice as wide as high: enlarged smoothly, and painted once more in several ways."""
     models, recipe, judge = Models(Recipes()), RenderRecipe(upscale=1), a_judge()
-    asked = [(load_scene(name), views_of(n, 92_000_000)[-1]) for n in range(products) for name in LIBRARY]
+    products = range(part_of(2, share))
+    asked = [(load_scene(name), views_of(number, 92_000_000)[-1]) for number in products for name in LIBRARY]
     paintings = (
         paint_around(models.base, scene, cutout, [(2, 1)], number, recipe)
         for number, (scene, cutout) in enumerate(asked)
     )
     began = time.perf_counter()
     plates = all_of(models.base, paintings, recipe.batch)
-    figures = {"painted_s": round((time.perf_counter() - began) / len(plates), 2)}
+    figures: dict[str, object] = {"pictures": len(plates)}
+    figures |= {"painted_s": round((time.perf_counter() - began) / len(plates), 2)}
     shown = [Shown(*pair, plate, n) for n, (pair, plate) in enumerate(zip(asked, plates, strict=True))]
     sheets = {}
     for factor, strength in UPSCALES:
         larger, seconds = repainted_all(models.base, shown, recipe, factor, strength)
         name = f"{factor} at {strength:g}" if factor > 1 else "smooth"
-        figures[name], sheets[name] = upscale_figures(larger, models, judge)
-        figures[name] |= {"seconds": seconds}
+        told, sheets[name] = upscale_figures(larger, models, judge)
+        figures[name] = {**told, "seconds": seconds}
     for row, (scene, *_) in enumerate(asked[: len(LIBRARY)]):
         pictures = np.hstack([pages[row] for pages in sheets.values()])
         Image.fromarray(pictures).save(out / f"upscale-{scene.name}.png")
@@ -332,10 +363,9 @@ def upscale_figures(
     """What is measured of pictures, and each at 1,000 px."""
     accepted, matches, seams, energy, small, pages = [], [], [], [], [], []
     for one in shown:
-        plate, prompt = one.plate, one.scene.scene_prompt
+        plate = one.plate
         assert plate.product is not None
-        seen = compare(plate.rgb, plate.master, plate.product, one.cutout, one.scene.shadow)
-        seen = replace(seen, described=seen.bare, prompt=prompt)
+        seen = seen_of(plate, one.cutout, one.scene)
         measures = measure_render("bench", "keep", seen, senses_of(models))
         accepted.append(judge_measures(measures, "keep", Recipes().limits).status == "accepted")
         matches.append(measures.numbers["prompt_match"])
@@ -379,7 +409,7 @@ def tenengrad(picture: Pixels) -> float:
     return float((sobel(y, axis=0) ** 2 + sobel(y, axis=1) ** 2).mean())
 
 
-PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
+PARTS: dict[str, Callable[[Path, float], dict[str, object]]] = {
     "fleet": measure_fleet,
     "batch": measure_batch,
     "outpaint": measure_outpaint,
@@ -394,9 +424,10 @@ def main() -> None:
         prog="benchmarks.rendering", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
+    parser.add_argument("--share", type=float, default=1.0, help="of each part's pictures or rounds")
     parser.add_argument("--out", type=Path, default=Path("out/rendering"))
     asked = parser.parse_args()
-    parts = {name: partial(measure, asked.out) for name, measure in PARTS.items()}
+    parts = {name: partial(measure, asked.out, asked.share) for name, measure in PARTS.items()}
     run_parts(parts, asked.only, asked.out)
 
 

@@ -44,6 +44,7 @@ from productshot.render.wear import wearing
 
 SIDE = 64
 WIDTH = 32
+THREE = Steps(3)
 SQUARE = [(1, 1)]
 
 
@@ -476,7 +477,7 @@ def some_loras(base: Base, count: int) -> list[dict[str, Tensor]]:
 
 
 def requests_of(
-    base: Base, adapters: Sequence[dict[str, Tensor] | None], steps: Steps = Steps(3)
+    base: Base, adapters: Sequence[dict[str, Tensor] | None], steps: Steps = THREE
 ) -> list[Request]:
     """One a picture, each of its own prompt and seed."""
     return [
@@ -493,9 +494,7 @@ def requests_of(
 
 @pytest.mark.parametrize("worn", [True, False])
 @pytest.mark.parametrize("steps", [Steps(3), Steps(4, "dpm-solver++", 2)], ids=["usual", "fewer"])
-def test_a_picture_has_the_same_bits_in_every_place_and_company(
-    base: Base, worn: bool, steps: Steps
-) -> None:
+def test_a_picture_has_the_same_bits_in_every_place_and_company(base: Base, worn: bool, steps: Steps) -> None:
     """First and last place, other neighbours, alone in the filled-up batch."""
     adapters = some_loras(base, 8) if worn else [None] * 8
     requests = requests_of(base, adapters, steps)
