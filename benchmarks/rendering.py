@@ -7,7 +7,9 @@ Parts: fleet (pictures a second of one batch with eight adapters, of diffusers' 
 other, and of the same batch without adapters, interleaved; whether place and company change a bit), batch (the same
 batch at several sizes), outpaint (seams, and whether the continued part is still the scene), adapter (keep with and
 without the SKU's adapter: does the product's ground get better or worse), upscale (keep plates painted once more at
-twice and four times their size: seams, scenes, verdicts, sharpness, seconds; sheets at the size of a slot).
+twice and four times their size: seams, scenes, verdicts, sharpness, seconds; sheets at the size of a slot), fewer (keep
+pictures by fewer steps and with a step cache beside the usual ones, in turns: how many times their pictures a second,
+verdicts, and how far each is from the usual picture).
 """
 
 from __future__ import annotations
@@ -70,6 +72,14 @@ LIBRARY = ("wooden-table", "sandy-beach", "green-grass", "marble-counter",
            "brick-wall", "pink-fabric", "sunny-room", "autumn-forest")  # fmt: skip
 UPSCALES = ((1, 0.1), (2, 0.05), (2, 0.1), (2, 0.2), (4, 0.05))
 """Factor and strength."""
+FEWER: dict[str, dict[str, object]] = {
+    "usual": {},
+    "ddim 10": {"steps": 10},
+    "dpm-solver++ 10": {"steps": 10, "scheduler": "dpm-solver++"},
+    "ddim 20, cache 2": {"cache_every": 2},
+    "dpm-solver++ 10, cache 2": {"steps": 10, "scheduler": "dpm-solver++", "cache_every": 2},
+}
+"""What each way changes in the recipe."""
 WIDE = Size(384, 128)
 """Three squares beside each other: the outer ones are continued, nothing of the first is in them."""
 
@@ -397,6 +407,70 @@ def upscale_figures(
     return figures, pages
 
 
+def measure_fewer(out: Path, share: float) -> dict[str, object]:
+    """Keep pictures of library scenes, a batch at a time by each way in turn, beside the usual ones."""
+    models, senses = Models(Recipes()), senses_of(Models(Recipes()))
+    ways = {name: RenderRecipe.model_validate(changed) for name, changed in FEWER.items()}
+    rounds, slots = part_of(4, share), RenderRecipe().batch
+    asked = [
+        (load_scene(LIBRARY[number % len(LIBRARY)]), views_of(number, 92_000_000)[-1])
+        for number in range(rounds * slots)
+    ]
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    plates: dict[str, list[Plate]] = {name: [] for name in ways}
+    for first in range(-slots, rounds * slots, slots):  # the first batch warms up
+        for name, recipe in ways.items():
+            began = time.perf_counter()
+            paintings = (
+                paint_around(models.base, *asked[number], [(1, 1), (4, 3)], number, recipe)
+                for number in range(max(first, 0), max(first, 0) + slots)
+            )
+            painted = all_of(models.base, paintings, slots)
+            if first >= 0:
+                taken[name].append(time.perf_counter() - began)
+                plates[name] += painted
+    seen = {
+        name: [seen_of(plate, cutout, scene) for (scene, cutout), plate in zip(asked, each, strict=True)]
+        for name, each in plates.items()
+    }
+    sheet = [each[number].picture[::2, ::2] for number in range(len(asked)) for each in seen.values()]
+    contact_sheet(np.stack(sheet), len(ways), out / "fewer.png")
+    return {
+        "pictures": len(asked),
+        "threads": torch.get_num_threads(),
+        **{
+            name: {
+                "times_usual": ratio(taken["usual"], taken[name]),
+                **fewer_figures(each, seen["usual"], senses),
+            }
+            for name, each in seen.items()
+        },
+    }
+
+
+def fewer_figures(
+    seen: Sequence[Comparison], usual: Sequence[Comparison], senses: Senses
+) -> dict[str, object]:
+    """What is measured of one way's pictures; off: mean difference of the grounds from the usual ones, 0..255."""
+    each = [measure_render("bench", "keep", one, senses) for one in seen]
+    accepted = [judge_measures(one, "keep", Recipes().limits).status == "accepted" for one in each]
+    pairs = [(ground_of(one), ground_of(other)) for one, other in zip(seen, usual, strict=True)]
+    off = [float(np.abs(np.subtract(one, other, dtype=int)).mean()) for one, other in pairs]
+    return {
+        "accepted": round(statistics.mean(accepted), 3),
+        "prompt_match": round(statistics.mean(one.numbers["prompt_match"] for one in each), 3),
+        "seam_most": round(max(one.numbers.get("seam", 0.0) for one in each), 2),
+        "gradient_energy": round(statistics.geometric_mean(tenengrad(one) for one, _ in pairs), 1),
+        "off": round(statistics.mean(off), 1),
+    }
+
+
+def ground_of(seen: Comparison) -> Pixels:
+    """The painting without the product."""
+    assert seen.bare is not None
+    return seen.bare
+
+
 def shown_windows(plate: Plate) -> list[Box]:
     """The windows in which the network saw a plate; of one that was not painted anew, in which it would have."""
     side = min(256, plate.master.size.width)
@@ -415,6 +489,7 @@ PARTS: dict[str, Callable[[Path, float], dict[str, object]]] = {
     "outpaint": measure_outpaint,
     "adapter": measure_adapter,
     "upscale": measure_upscale,
+    "fewer": measure_fewer,
 }
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from productshot.errors import ConfigInvalid, InputRefused
 from productshot.geometry import Box, Size, centred
-from productshot.pixels import Pixels, resize, size_of
+from productshot.pixels import Pixels, resize, size_of, smooth_step
 
 if TYPE_CHECKING:
     from productshot.render.base import Base
@@ -156,7 +156,7 @@ def matched(small: Pixels, grown: Plate) -> Plate:
     placed = painted.copy()
     placed[at.top : at.bottom, at.left : at.right] = small
     away = distance_transform_edt(outside) / (MATCH_SHARE * min(outside.shape))
-    share = np.asarray(_fading(away)[..., None], np.float32)
+    share = np.asarray(smooth_step(1 - away)[..., None], np.float32)
     toned = painted + share * continued(placed - painted, border)
     rgb = np.where(outside[..., None], toned, placed)
     return repainted(grown, np.rint(rgb).clip(0, 255).astype(np.uint8))
@@ -189,17 +189,11 @@ def _fade_out(picture: Pixels, out: Pixels, at: Box) -> None:
     ):
         from_row, down = _nearest(at.top, at.bottom, *rows)
         from_column, across = _nearest(at.left, at.right, *columns)
-        share = _fading(np.hypot(down[:, None], across[None]) / reach)[..., None]
+        share = smooth_step(1 - np.hypot(down[:, None], across[None]) / reach)[..., None]
         strip = out[slice(*rows), slice(*columns)]
         strip[:] = np.rint(picture[from_row[:, None], from_column] * share + strip * (1 - share)).astype(
             np.uint8
         )
-
-
-def _fading(away: NDArray[np.floating]) -> NDArray[np.floating]:
-    """From 1 where `away` is 0 smoothly down to 0 where it is 1 or more."""
-    left = np.clip(1 - away, 0, 1)
-    return np.asarray(left * left * (3 - 2 * left))
 
 
 def _nearest(start: int, stop: int, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

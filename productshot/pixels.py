@@ -82,3 +82,9 @@ def from_png(data: bytes) -> Pixels:
     """Pixels of a PNG that productshot wrote itself (never of a shop's file: photos.py decodes those)."""
     with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
         return np.asarray(image)
+
+
+def smooth_step(share: NDArray[np.floating]) -> NDArray[np.floating]:
+    """From 0 where the share is 0 or less to 1 where it is 1 or more, level at both ends: 3 s^2 - 2 s^3."""
+    s = np.clip(share, 0, 1)
+    return np.asarray(s * s * (3 - 2 * s))

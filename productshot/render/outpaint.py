@@ -12,7 +12,7 @@ from catalog_schemas.recipes import RenderRecipe
 from productshot.errors import ConfigInvalid
 from productshot.geometry import Box, Size, centred
 from productshot.keys import seed_of
-from productshot.pixels import Pixels
+from productshot.pixels import Pixels, smooth_step
 from productshot.render.base import Base
 from productshot.render.fill import extend
 from productshot.render.fleet import Painting
@@ -131,5 +131,4 @@ def _ramp(old: np.ndarray, width_px: int) -> np.ndarray:
     from scipy.ndimage import distance_transform_edt
 
     depth = (distance_transform_edt(old) - 0.5) / width_px
-    share = np.clip(depth, 0, 1).astype(np.float32)
-    return share * share * (3 - 2 * share)
+    return smooth_step(np.clip(depth, 0, 1).astype(np.float32))

@@ -335,7 +335,7 @@ def test_a_view_that_is_told_later_counts(root: Path) -> None:
 
 
 def test_a_scene_that_no_photo_fits_is_one_line_and_harms_nobody(root: Path) -> None:
-    """Its packshot and its neighbour, whose view is not told, are made; the line has scene, camera, views and remedy."""
+    """Its packshot and its neighbour, whose view is not told, are made; the line has scene, camera, views, remedy."""
     (root / "photos/mug-1/front.jpg").rename(root / "photos/mug-1/top.jpg")
     (root / "photos/mug-1/front.mask.png").rename(root / "photos/mug-1/top.mask.png")
     (root / "photos/vase-2/front.jpg").rename(root / "photos/vase-2/a.jpg")
