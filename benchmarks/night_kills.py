@@ -37,8 +37,8 @@ from tests.ui.started import START_S, Running, brought_up, patiently
 
 SKUS = 12
 RECIPES: dict[str, Any] = {
-    "adapters": {"steps": 10, "batch": 2, "prior_images": 1},
-    "renders": {"steps": 10},
+    "adapters": {"steps": 10, "batch": 2, "prior_images": 1, "look_pictures": 1},
+    "renders": {"steps": 10, "upscale": 1, "batch": 1},
     "gates": {"max_missing": 1, "max_expansion": 50, "max_delta_e": 100, "max_draw_delta_e": 100},
 }
 """So few steps that every picture is noise, and gates that let it by."""

@@ -31,6 +31,7 @@ from productshot.chunks import (
     is_closed,
     open_nights,
     run_stage,
+    was_last,
 )
 from productshot.errors import ConfigInvalid, InputRefused
 from productshot.folder import FolderStore
@@ -226,6 +227,25 @@ def test_given_up_chunk_is_told(root: Path) -> None:
     refusals = [one["told"] for sku in report["skus"] for one in sku["refusals"]]
     assert sum("was not finished: its run crashed 3 times" in line for line in refusals) == 1
     assert report["chunks"] == {"total": 3, "given_up": 1, "late": 0}
+
+
+@given(st.permutations(range(7)), st.sampled_from([1, 100, 101, 250, 12_345]))
+def test_the_last_chunk_knows_that_it_was(order: list[int], chunks: int) -> None:
+    """Of any night's last open chunks, in whatever order they end, the last alone is told so; 10,000 and more too."""
+    ends = [min(chunks - 1, chunks * number // 7) for number in order]
+    with TemporaryDirectory() as folder:
+        store = Counting(Path(folder))
+        told = a_night(chunks)
+        for chunk in set(range(chunks)) - set(ends):
+            store.ended(chunk)
+        for hundred in range(-(-chunks // 100)):
+            if not {chunk // 100 for chunk in ends} & {hundred}:
+                store.put(f"nights/{NIGHT}/ended/{hundred}", b"", "text/plain")
+        said = []
+        for chunk in dict.fromkeys(ends):
+            store.ended(chunk)
+            said.append(was_last(store, told, chunk))
+        assert said == [False] * (len(said) - 1) + [True]
 
 
 def test_late_chunks_are_told(root: Path) -> None:
