@@ -122,7 +122,7 @@ def brought_up(folder: Path, catalog: Path, store: Path) -> Iterator[Running]:
             process.wait(60)
 
 
-def patiently(ask: Callable[[], Any], seconds: float) -> Any:
+def patiently(ask: Callable[[], Any], seconds: float, pause_s: float = 1) -> Any:
     """The first answer of `ask` that is not None; a starting server refuses, one under load says 503."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -132,7 +132,7 @@ def patiently(ask: Callable[[], Any], seconds: float) -> Any:
             answer = None
         if answer is not None:
             return answer
-        time.sleep(1)
+        time.sleep(pause_s)
     raise TimeoutError(f"no answer within {seconds} s")
 
 

@@ -11,7 +11,8 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from started import RUN_S, START_S, Running, patiently
+
+from tests.ui.started import RUN_S, START_S, Running, patiently
 
 pytestmark = pytest.mark.ui
 SCREENSHOTS = Path(__file__).parents[2] / "out" / "ui"
