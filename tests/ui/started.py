@@ -42,7 +42,7 @@ class Running:
     """A started `productshot up`."""
 
     process: subprocess.Popen[str]
-    store: Path
+    store: Path  # where it is a folder
     ui: str
     gallery: str
 
@@ -99,7 +99,7 @@ class Running:
 
 
 @contextmanager
-def brought_up(folder: Path, catalog: Path, store: Path) -> Iterator[Running]:
+def brought_up(folder: Path, catalog: Path, store: Path | str) -> Iterator[Running]:
     """`productshot up` with a Prefect home of its own in `folder`; what it says goes to up.log there."""
     port, log = free_ports(), folder / "up.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -116,7 +116,7 @@ def brought_up(folder: Path, catalog: Path, store: Path) -> Iterator[Running]:
                 START_S,
             )
             assert process.poll() is None, log.read_text()
-            yield Running(process, store, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}")
+            yield Running(process, Path(store), f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}")
         finally:
             process.terminate()
             process.wait(60)
