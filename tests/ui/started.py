@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,16 @@ class Running:
             return json.loads(answer.read() or "null")
 
     def parts(self) -> tuple[psutil.Process, psutil.Process]:
-        """The processes of the Prefect server and of the worker."""
-        children = psutil.Process(self.process.pid).children()
-        server, worker = (
-            next(child for child in children if name in child.cmdline()) for name in ("server", "worker")
-        )
-        return server, worker
+        """The processes of the Prefect server and of the worker, once both are there."""
+        found: tuple[psutil.Process, psutil.Process] = patiently(self._parts, START_S, pause_s=0.2)
+        return found
+
+    def _parts(self) -> tuple[psutil.Process, psutil.Process] | None:
+        named = {}
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):  # it has just ended
+                named |= {word: child for word in ("server", "worker") if word in child.cmdline()}
+        return (named["server"], named["worker"]) if len(named) == 2 else None
 
     def run(self, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Trigger a deployment as a receiver or the UI does, and wait for its end."""

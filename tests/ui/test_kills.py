@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import put_photo, write_catalog
-from tests.ui.kills import KINDS, bucket, differing, finished, kill, sweep_often, written_again
+from tests.ui.kills import KINDS, bucket, differing, finished, kill, markers, sweep_often, written_again
 from tests.ui.started import RUN_S, Running, patiently
 
 pytestmark = pytest.mark.ui
@@ -44,7 +44,8 @@ def test_a_night_survives_every_kill(running: Running, undisturbed: Path, tmp_pa
     catalog = str(undisturbed.parent / "catalog.yaml")
     night = up.night_of(up.run("catalog-nightly/nightly", {"asked": {"catalog": catalog, **asked}}))
     before: dict[Path, Any] = {}
-    for kind in KINDS:
+    for number, kind in enumerate(KINDS):
+        wait_for_quarters(number, store, undisturbed)
         before |= finished(store)
         assert kill(kind, up, night) > 0
     report = store / "nights" / night / "report.json"
@@ -53,3 +54,9 @@ def test_a_night_survives_every_kill(running: Running, undisturbed: Path, tmp_pa
     assert (said["counts"]["done"], said["chunks"]["given_up"], said["chunks"]["late"]) == (6, 0, 0)
     assert differing(bucket(store), bucket(undisturbed)) == set()
     assert written_again(before) == set()
+
+
+def wait_for_quarters(number: int, store: Path, reference: Path) -> None:
+    """Return when so many quarters of a night's markers are there."""
+    wanted = number * len(markers(reference)) // 4
+    patiently(lambda: len(markers(store)) >= wanted or None, RUN_S, pause_s=0.2)
