@@ -141,12 +141,16 @@ def patiently(ask: Callable[[], Any], seconds: float, pause_s: float = 1) -> Any
 
 
 def a_shop(folder: Path) -> tuple[Path, Path]:
-    """A catalog file and a store: two mugs, one whose photo is too small for every slot, one that is no picture."""
+    """A catalog file and a store: two mugs, one whose photo is too small for every slot, one that is no picture.
+
+    A third mug is in the catalog of `write_reviewed` alone.
+    """
     store = folder / "store"
     for sku, colour, side in (
         ("MUG-RED", (176, 42, 48), 1400),
         ("MUG-BLUE", (40, 84, 160), 1000),
         ("mug_small", (90, 90, 90), 300),
+        ("MUG-GREEN", (38, 104, 70), 1000),
     ):
         place = store / "photos" / sku
         place.mkdir(parents=True)
@@ -169,10 +173,10 @@ def a_shop(folder: Path) -> tuple[Path, Path]:
 
 
 def write_reviewed(path: Path) -> None:
-    """A catalog of one of the mugs in three variants of a painted scene; a person decides on every picture."""
-    scene = load_scene("wooden-table").model_dump(mode="json") | {"variants": 3}
+    """A catalog of one mug in four variants of a painted scene; a person decides on every picture."""
+    scene = load_scene("wooden-table").model_dump(mode="json") | {"variants": 4}
     data: dict[str, Any] = {"catalog": "reviewed", "channels": ["zalando"], "scenes": [scene]}
-    data |= {"review": {"policy": "person"}, "skus": [{"sku": "MUG-RED", "noun": "mug"}]}
+    data |= {"review": {"policy": "person"}, "skus": [{"sku": "MUG-GREEN", "noun": "mug"}]}
     path.write_text(yaml.safe_dump(data), "utf-8")
 
 
