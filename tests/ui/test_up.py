@@ -183,11 +183,17 @@ def test_trigger_without_sku_is_refused(running: Running) -> None:
 
 
 def test_dead_server_comes_back(running: Running) -> None:
-    """A server that was killed is started again, and the records are still there."""
+    """A server that was killed is started again; the records are still there, and so is who holds a GPU."""
+    running.api("v2/concurrency_limits/", {"name": "gpu:elsewhere", "limit": 1})
+    wanted = {"names": ["gpu:elsewhere"], "slots": 1, "lease_duration": 300}
+    lease = running.api("v2/concurrency_limits/increment-with-lease", wanted)["lease_id"]
     server, _ = running.parts()
     server.kill()
     psutil.wait_procs([server], timeout=30)
     assert patiently(lambda: running.api("artifacts/catalog-night/latest"), START_S)["key"] == "catalog-night"
+    assert running.api("v2/concurrency_limits/gpu:elsewhere")["active_slots"] == 1
+    running.api("v2/concurrency_limits/decrement-with-lease", {"lease_id": lease})
+    assert running.api("v2/concurrency_limits/gpu:elsewhere")["active_slots"] == 0
 
 
 def test_sigterm_ends_everything(running: Running) -> None:
