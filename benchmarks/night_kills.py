@@ -3,11 +3,12 @@
 `productshot up` runs a night of 12 products in chunks of 6: a keep and a draw scene, adapters of 10 steps, pictures of
 10 steps. At a random moment (so many outputs are there) SIGKILL takes
 
-    flow     the process of a chunk's run
+    flow     the process of a run of the night
     worker   the worker
     both     the worker and all its runs
     server   the Prefect server
-    none     nothing; a product that is new to the catalog is asked for instead, and waits for its run
+    none     nothing; a product that is new to the catalog is asked for instead: when its run begins, when its first
+             asset is there, beside what a turn of training (a fleet's time: 6 products) holds the GPU
 
 Nobody helps: `up` starts again what died, and the sweeper queues what stopped. So that a measurement takes minutes it
 sweeps every 20 s here and lets a dead run begin after 5 s; as shipped it is 5 minutes and one. A row is sound when the
@@ -26,31 +27,27 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import psutil
-
 from productshot.keys import shard_of
 from tests.conftest import put_photo, write_catalog
-from tests.ui.started import START_S, Running, brought_up, patiently
+from tests.ui.kills import KINDS, bucket, differing, finished, kill, markers, sweep_often, written_again
+from tests.ui.started import Running, brought_up, patiently
 
 SKUS = 12
 RECIPES: dict[str, Any] = {
-    "adapters": {"steps": 10, "batch": 2, "prior_images": 1},
-    "renders": {"steps": 10},
+    "adapters": {"steps": 10, "batch": 1, "prior_images": 1, "look_every": 0},
+    "renders": {"steps": 10, "upscale": 1, "batch": 1},
     "gates": {"max_missing": 1, "max_expansion": 50, "max_delta_e": 100, "max_draw_delta_e": 100},
 }
-"""So few steps that every picture is noise, and gates that let it by."""
+"""So few steps that every picture is noise, and gates that let it by; a drawn one is too small, and kept instead."""
 NIGHT = {"chunk_size": 6, "slots": 1, "checkpoint_every_s": 0.001}
 """With one slot a product trains alone, however many are left to train after a kill."""
-KINDS = ("flow", "worker", "both", "server")
 SWEEP_S, DELAY_S, SILENT_S = 20, 5, 90
 NIGHT_S = 1200
 LATE = "late-1"
-
-Stamp = tuple[int, int]
-"""Inode and time of the last write: a file that was written again has others."""
 
 
 def catalog_at(path: Path, *more: str) -> Path:
@@ -73,102 +70,43 @@ def undisturbed(folder: Path) -> Path:
     return store
 
 
-def bucket(store: Path) -> dict[str, bytes]:
-    """Key -> bytes of all but nights/ and what belongs to the late product; its shard holds others too.
-
-    Of a state shard its name alone: it tells inodes of the photos' files, which differ in a copy.
-    """
-    left_out = {"nights", f"state/{shard_of(LATE)}.jsonl.zst"}
-    found = {}
-    for path in store.rglob("*"):
-        key = path.relative_to(store)
-        if path.is_file() and not {key.parts[0], str(key)} & left_out and LATE not in key.parts:
-            found[str(key)] = b"" if key.parts[0] == "state" else path.read_bytes()
-    return found
-
-
-def finished(store: Path) -> dict[Path, Stamp]:
-    """The markers that are there and the data that they name, each with its stamp."""
-    found = {}
-    for marker in store.glob("work/*/*/*.json"):
-        record = json.loads(marker.read_text()).get("record", {})
-        named = marker.parent.glob(f"{record['digest']}.*") if record.get("digest") else ()
-        found |= {path: _stamp(path) for path in (marker, *named)}
-    return found
-
-
-def _stamp(path: Path) -> Stamp:
-    stat = path.stat()
-    return stat.st_ino, stat.st_mtime_ns
-
-
-def outputs(store: Path) -> int:
-    """Markers so far."""
-    return sum(1 for _ in store.glob("work/*/*/*.json"))
-
-
-def runs_of(worker: psutil.Process) -> list[psutil.Process]:
-    """The processes in which a worker's flow runs are at work."""
-    found = []
-    for process in worker.children(recursive=True):
-        try:
-            if "PREFECT__FLOW_RUN_ID" in process.environ():
-                found.append(process)
-        except psutil.Error:  # it has just ended
-            continue
-    return found
-
-
-def kill(kind: str, up: Running) -> int:
-    """SIGKILL to what the kind says; how many processes."""
-    server, worker = up.parts()
-    flows = patiently(lambda: runs_of(worker) or None, START_S)
-    victims = {"flow": flows[:1], "worker": [worker], "both": [worker, *flows], "server": [server]}[kind]
-    for process in victims:
-        process.kill()
-    return len(victims)
-
-
-def sweep_often(up: Running) -> None:
-    """Have the sweeper come every 20 s."""
-    deployment = patiently(lambda: up.api("deployments/name/sweeper/sweep"), START_S)
-    asked = deployment["parameters"]["asked"] | {"delay_s": DELAY_S, "silent_s": SILENT_S}
-    there = f"deployments/{deployment['id']}"
-    up.api(there, {"parameters": {"asked": asked}}, "PATCH")
-    (schedule,) = deployment["schedules"]
-    often = {"schedule": {"interval": SWEEP_S}, "active": True}
-    up.api(f"{there}/schedules/{schedule['id']}", often, "PATCH")
-
-
 def disturbed(kind: str, after: int, folder: Path, reference: Path) -> dict[str, Any]:
     """One row: a night that is disturbed once so many outputs are there."""
     store = folder / "store"
     shutil.copytree(reference.parent / "photos-only", store)
     shutil.copy(reference.parent / "catalog.yaml", folder / "catalog.yaml")
     with brought_up(folder, folder / "catalog.yaml", store) as up:
-        sweep_often(up)
+        sweep_often(up, SWEEP_S, delay_s=DELAY_S, silent_s=SILENT_S)
         began = time.monotonic()
         night = up.night_of(up.run("catalog-nightly/nightly", {}))
-        patiently(lambda: outputs(store) >= after or None, NIGHT_S)
+        patiently(lambda: len(markers(store)) >= after or None, NIGHT_S)
         before = finished(store)
-        told = dict(late_run(up, folder)) if kind == "none" else {"killed": kill(kind, up)}
+        told = dict(late_run(up, folder)) if kind == "none" else {"killed": kill(kind, up, night)}
         report = store / "nights" / night / "report.json"
         patiently(lambda: report.exists() or None, NIGHT_S)
         seconds = time.monotonic() - began
     said = json.loads(report.read_text())
-    here, there = bucket(store), bucket(reference)
+    left_out = LATE, f"state/{shard_of(LATE)}.jsonl.zst"  # whose shard holds others too
+    here, there = bucket(store, *left_out), bucket(reference, *left_out)
     return {
         "kind": kind,
         "after_outputs": after,
         **told,
         "night_s": round(seconds),
-        "differing_files": len({key for key in {*here, *there} if here.get(key) != there.get(key)}),
+        "differing_files": len(differing(here, there)),
         "files": len(there),
         "finished_then": len(before),
-        "written_again": sum(_stamp(path) != stamp for path, stamp in before.items()),
+        "written_again": len(written_again(before)),
+        "fleet_s": fleet_s(store, night),
         "doubled": sum(stage["doubled"] for stage in said["stages"]),
         "done": said["counts"]["done"],
     }
+
+
+def fleet_s(store: Path, night: str) -> float:
+    """Seconds that a turn of training held the GPU, the median of the night's."""
+    turns = (store / "nights" / night / "gpu").glob("*-adapters-*")
+    return round(median(int(turn.name.rpartition("-")[2]) for turn in turns) / 1000, 1)
 
 
 def late_run(up: Running, folder: Path) -> Iterator[tuple[str, float]]:
@@ -182,8 +120,11 @@ def late_run(up: Running, folder: Path) -> Iterator[tuple[str, float]]:
     def in_state(*names: str) -> bool | None:
         return up.api(f"flow_runs/{run['id']}")["state_type"] in names or None
 
+    slots = up.store / "catalog" / "google" / LATE / "slots.json"
     patiently(lambda: in_state("RUNNING", "COMPLETED"), NIGHT_S)
     yield "late_starts_after_s", round(time.monotonic() - began, 1)
+    patiently(lambda: slots.exists() or None, NIGHT_S, pause_s=0.2)
+    yield "late_first_asset_after_s", round(time.monotonic() - began, 1)
     patiently(lambda: in_state("COMPLETED"), NIGHT_S)
     yield "late_ends_after_s", round(time.monotonic() - began, 1)
 
@@ -199,7 +140,7 @@ def main() -> None:
     with TemporaryDirectory() as place:
         began = time.monotonic()
         reference = undisturbed(Path(place))
-        total = outputs(reference)
+        total = len(markers(reference))
         print(json.dumps({"outputs": total, "one_process_s": round(time.monotonic() - began)}), flush=True)
         for number in range(chosen.times):
             for kind in chosen.kinds:

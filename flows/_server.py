@@ -27,6 +27,9 @@ AT_ONCE = 100
 BULK_PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 LEASE_S = 60
 """A GPU that a killed run held is free again after so long; the server takes no shorter lease."""
+LISTED = 200
+"""The server's own limit of runs per page."""
+AT_WORK = ("PENDING", "RUNNING")
 PENDING_TIMES = 3
 """A run that is about to start may be silent longer than one that works: a container is fetched first."""
 
@@ -107,19 +110,37 @@ def runs_by_key(keys: Sequence[str]) -> dict[str, Run]:
     return found
 
 
-def unfinished_runs(flows: Sequence[str], since: datetime) -> list[Run]:
-    """The runs of these flows that began since then and are crashed, running or about to run."""
+def recent_runs(flows: Sequence[str], states: Sequence[str], since: datetime) -> list[Run]:
+    """The runs of these flows that were to begin since then and are in one of these states."""
     wanted = {
         "flows": {"name": {"any_": list(flows)}},
         "flow_runs": {
-            "state": {"type": {"any_": ["CRASHED", "RUNNING", "PENDING"]}},
+            "state": {"type": {"any_": list(states)}},
             "expected_start_time": {"after_": since.isoformat()},
         },
-        "limit": 2 * AT_ONCE,
     }
     with _client() as client:
-        runs: list[Run] = _ask(client, "POST", "/flow_runs/filter", wanted)
-    return runs
+        return _all_runs(client, wanted)
+
+
+def unfinished_runs(pool: str) -> list[Run]:
+    """The runs of a work pool that are at work or about to be, as the server believes."""
+    wanted = {
+        "work_pools": {"name": {"any_": [pool]}},
+        "flow_runs": {"state": {"type": {"any_": list(AT_WORK)}}},
+    }
+    with _client() as client:
+        return _all_runs(client, wanted)
+
+
+def _all_runs(client: SyncPrefectClient, wanted: dict[str, Any]) -> list[Run]:
+    found: list[Run] = []
+    while True:
+        page = {**wanted, "sort": "START_TIME_ASC", "limit": LISTED, "offset": len(found)}
+        more = _ask(client, "POST", "/flow_runs/filter", page)
+        found += more
+        if len(more) < LISTED:
+            return found
 
 
 def is_silent(run: Run, now: datetime, silent_s: float) -> bool:
@@ -127,7 +148,7 @@ def is_silent(run: Run, now: datetime, silent_s: float) -> bool:
     state, patience = run["state"], timedelta(seconds=silent_s)
     if state["type"] == "PENDING":
         patience *= PENDING_TIMES
-    if state["type"] not in ("PENDING", "RUNNING"):
+    if state["type"] not in AT_WORK:
         return False
     if now - datetime.fromisoformat(state["timestamp"]) < patience:
         return False
@@ -151,6 +172,13 @@ def queue_again(run: Run, at: datetime, why: str) -> None:
         "message": why,
         "state_details": {"scheduled_time": at.isoformat()},
     }
+    with _client() as client:
+        _ask(client, "POST", f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+
+
+def bury(run: Run, why: str) -> None:
+    """Write down that a run has died; as long as it counts as Running it holds its queue's place and its slots."""
+    state = {"type": "CRASHED", "name": "Crashed", "message": why}
     with _client() as client:
         _ask(client, "POST", f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
 

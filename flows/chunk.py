@@ -82,24 +82,24 @@ def do_stage(asked: ChunkRun, stage: str) -> bool:
 @task(name="dispatch", **RETRYING)
 def dispatch_next(asked: ChunkRun, stage: str) -> None:
     """Start the chunk's next stage; after its last, the report if no chunk of the night is open."""
-    from productshot.chunks import Due, due, following, read_night
+    from productshot.chunks import Due, following, read_night, was_last
 
     store = open_store_of(asked.store)
     told = read_night(store, asked.night)
     later = following(told, stage)
     if later is not None:
         start_runs(runs_due(asked.store, told, [Due(asked.chunk, later)]))
-    elif not due(store, told):
+    elif was_last(store, told, asked.chunk):
         start_runs([report_run(asked.store, asked.night)])
 
 
 @task(name="give up", **RETRYING)
 def end_chunk(asked: ChunkRun, stage: str, told: str) -> None:
     """Write why the chunk ends here; the night's report tells it of each SKU."""
-    from productshot.chunks import Due, due, give_up, read_night
+    from productshot.chunks import Due, give_up, read_night, was_last
 
     store = open_store_of(asked.store)
     night = read_night(store, asked.night)
     give_up(store, asked.night, Due(asked.chunk, stage), told)
-    if not due(store, night):
+    if was_last(store, night, asked.chunk):
         start_runs([report_run(asked.store, asked.night)])

@@ -19,33 +19,31 @@ SCORES = 4
 
 
 def sheet_markdown(sheet: Sheet, night: str, gallery: str | None) -> str:
-    """A row per picture: what it is and why it waits, then photo, cutout and picture as thumbnails by address.
+    """Each picture under its name beside its photo and its cutout, as thumbnails by address, then why it waits.
 
-    Without a `gallery` (http address, no slash) there are words only, and the way to the pictures.
+    Names stand above the thumbnails and reasons below them: the form's narrow dialog leaves the pictures its whole
+    width. Without a `gallery` (http address, no slash) there are words only, and the way to the pictures.
     """
     page = f"{gallery}/nights/{quote(night)}/report.html" if gallery else None
     head = f"**{len(sheet.shown)}** pictures of night {escaped(night)} wait for you."
-    rows = [_row(one, gallery) for one in sheet.shown]
-    columns = [*(["photo", "cutout", "picture"] if gallery else []), "which and why"]
     link = (
         f"[Open the whole report]({page})" if page else "No gallery is set, so see report.html of the night."
     )
+    shown = [line for one in sheet.shown for line in _block(one, gallery)]
     gone = [f"- {escaped(line)}" for line in sheet.refused]
     lost = ["", "Cannot be decided any more:", "", *gone] if gone else []
-    return "\n".join([head, "", link, "", *table(columns, rows), *lost])
+    return "\n".join([head, "", link, *shown, *lost])
 
 
-def _row(one: Shown, gallery: str | None) -> list[str]:
+def _block(one: Shown, gallery: str | None) -> list[str]:
+    """Lines about one picture."""
     verdict = one.entry["verdict"]
     why = "; ".join(escaped(verdict[name]) for name in ("value", "limit") if verdict.get(name))
     told = [f"{one.measure} {one.number:.3g}, {one.bound} {one.limit:g}" for one in one.scores[:SCORES]]
     scores = "; ".join(escaped(words) for words in told) or "–"
-    words = f"**{escaped(one.label)}** {why} ({scores})"
-    return (
-        [*(_thumb(key, gallery) for key in (one.photo, one.cutout, one.picture)), words]
-        if gallery
-        else [words]
-    )
+    thumbs = [_thumb(key, gallery) for key in (one.photo, one.cutout, one.picture)] if gallery else []
+    pictures = ["", *table(["photo", "cutout", "picture"], [thumbs])] if thumbs else []
+    return ["", f"**{escaped(one.label)}**", *pictures, "", f"{why} ({scores})"]
 
 
 def _thumb(key: str | None, gallery: str) -> str:

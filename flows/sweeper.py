@@ -1,8 +1,9 @@
 """Flow sweeper: finds what stopped without a word, and lets it go on.
 
-Prefect starts a crashed run never again, and one whose worker died with it stays Running for ever. The sweeper
-queues both again, at most as often as the night's `attempts` say and a while later, so that a run which kills its
-machine does not loop. It also starts what the store says is due, though nobody did, and the report at the deadline.
+Prefect starts a crashed run never again, and one whose worker died with it stays Running for ever and holds its
+queue's place. The sweeper writes down that silent runs have crashed, and queues again what is still to do, at most as
+often as the night's `attempts` say and a while later, so that a run which kills its machine does not loop. It also
+starts what the store says is due, though nobody did, and the report at the deadline.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from prefect import flow, get_run_logger
 from pydantic import BaseModel, Field
 
 from flows._runtime import chunk_run, open_store_of, report_run
-from flows._server import Run, is_silent, queue_again, runs_by_key, start_runs, unfinished_runs
+from flows._server import AT_WORK, Run, bury, is_silent, queue_again, recent_runs, runs_by_key, start_runs
 
 if TYPE_CHECKING:
     from productshot.chunks import ChunkedNight
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 
 LOOSE_FLOWS = ("catalog-nightly", "single-sku")
 """Flows whose runs belong to no chunk."""
+MORTAL_FLOWS = (
+    *LOOSE_FLOWS,
+    "chunk-cutouts",
+    "chunk-adapters",
+    "chunk-renders",
+    "chunk-assets",
+    "report",
+    "sweeper",
+)
+"""Flows whose silent runs are dead; a review, which waits for a person, is none."""
 LOOSE_FOR = timedelta(hours=12)
 ATTEMPTS = 3
 """How often such a run may begin."""
@@ -48,12 +59,20 @@ def sweeper(asked: Sweep) -> dict[str, int]:
     from productshot.run import utc_now
 
     now, store, told = utc_now(), open_store_of(asked.store), Counter[str]()
-    for run in unfinished_runs(LOOSE_FLOWS, now - LOOSE_FOR):
+    bury_silent(asked, now)
+    for run in recent_runs(LOOSE_FLOWS, ("CRASHED", *AT_WORK), now - LOOSE_FOR):
         told[look_after(run, asked, now, ATTEMPTS)] += 1
     for night in open_nights(store, now):
         told += sweep_night(store, night, asked, now)
     get_run_logger().info("swept: %s", dict(told) or "nothing to do")
     return dict(told)
+
+
+def bury_silent(asked: Sweep, now: datetime) -> None:
+    """Write down that silent runs have crashed, those too whose work is done."""
+    for run in recent_runs(MORTAL_FLOWS, AT_WORK, now - LOOSE_FOR):
+        if is_silent(run, now, asked.silent_s):
+            bury(run, f"it gave no sign for {asked.silent_s:g} s")
 
 
 def sweep_night(store: Store, told: ChunkedNight, asked: Sweep, now: datetime) -> Counter[str]:
@@ -92,7 +111,7 @@ def look_after(run: Run, asked: Sweep, now: datetime, attempts: int) -> Fate:
     kind = run["state"]["type"]
     if kind in ("CANCELLED", "CANCELLING"):
         return "lost"
-    if kind not in ("CRASHED", "FAILED") and not is_silent(run, now, asked.silent_s):
+    if kind not in ("CRASHED", "FAILED"):
         return "alive"
     if run["run_count"] >= attempts:
         return "lost"

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
 
+import psutil
 from pydantic import ValidationError
 
 from flows.gallery import open_gallery, port_taken
@@ -62,7 +64,7 @@ def bring_up(catalog: Path, store: str, port: int, cron: str, timezone: str = "U
         if stopped.is_set():
             return
         start = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-        worker = Part("worker", start, environment)
+        worker = Part("worker", start, environment, partial(bury_dead, environment["PREFECT_API_URL"]))
         stack.callback(worker.end)
         print(f"Prefect UI: http://127.0.0.1:{port}/v2/  gallery: {gallery}/  Ctrl-C ends both", flush=True)
         while not stopped.wait(0.5):
@@ -111,21 +113,56 @@ def prefect_environment(port: int) -> dict[str, str]:
         "PREFECT_LOGGING_EXTRA_LOGGERS": "productshot",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
         "PREFECT_WORKER_QUERY_SECONDS": "5",
+        # in memory, leases die with the server, and what they held is held for ever:
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     }
 
 
-class Part:
-    """A child of this interpreter in a session of its own, restarted when it dies."""
+def bury_dead(api: str) -> None:
+    """Tell the server which runs have no process any more: they died with a worker, and their work can begin anew.
 
-    def __init__(self, what: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        self.what, self._arguments, self._environment = what, arguments, environment
+    A server that does not answer is a line in the log; the sweeper finds them too, later.
+    """
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows._server import bury, unfinished_runs
+
+    with temporary_settings({PREFECT_API_URL: api}):
+        try:
+            for run in unfinished_runs(POOL):
+                if not is_alive(run["infrastructure_pid"]):
+                    bury(run, "its worker died, and it with it")
+        except StorageUnavailable as error:
+            log.warning("dead runs are left to the sweeper: %s", error)
+
+
+def is_alive(pid: str | None) -> bool:
+    """Whether there is such a process on this machine."""
+    try:
+        return pid is not None and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+class Part:
+    """A child of this interpreter in a session of its own, restarted when it dies; `before` is called at each start."""
+
+    def __init__(
+        self,
+        what: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.what, self._arguments, self._environment, self._before = what, arguments, environment, before
         self._restarts = 0
         self._start()
 
     def _start(self) -> None:
+        self._before()
         command = [sys.executable, *self._arguments]
         self._process = subprocess.Popen(command, env=self._environment, start_new_session=True)
 

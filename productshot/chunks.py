@@ -5,6 +5,7 @@
     nights/<night>/chunks/<n>/catalog.json   the same catalog with the SKUs of one chunk
     nights/<night>/chunks/<n>/<stage>.json.zst   what is known after a stage (StageDone): the marker of a chunk's stage
     nights/<night>/chunks/<n>/given-up.json  why a chunk ended early (GivenUp)
+    nights/<night>/ended/<hundred>           empty; of these hundred chunks each is done or given up
     nights/<night>/gpu/<n>-<stage>-<id>-<ms>     empty; its name tells the GPU time of one turn, so a listing sums it
 
 A stage begins with the records that the stage before left and looks nothing up twice. Run twice, at the same time or
@@ -256,15 +257,33 @@ def is_closed(store: Store, night: str) -> bool:
     return store.head(f"nights/{night}/report.json") is not None
 
 
-def due(store: Store, told: ChunkedNight) -> list[Due]:
-    """The stages to do now, one of each chunk that is neither done nor given up; one listing."""
-    keys = {listed.key for listed in store.list(f"nights/{told.night}/chunks/")}
+def due(store: Store, told: ChunkedNight, hundred: int | None = None) -> list[Due]:
+    """The stages to do now, one of each chunk that is neither done nor given up; one listing.
+
+    With `hundred`, of the chunks from 100 times that on alone.
+    """
+    numbers = range(told.chunks) if hundred is None else range(told.chunks)[100 * hundred :][:100]
+    common = "" if hundred is None else f"{numbers[0]:04d}"[:-2]
+    keys = {listed.key for listed in store.list(f"nights/{told.night}/chunks/{common}")}
     found = []
-    for chunk in range(told.chunks):
+    for chunk in numbers:
         if given_up_key(told.night, chunk) not in keys:
             open_stages = (stage for stage in told.stages if done_key(told.night, chunk, stage) not in keys)
             found += [Due(chunk, stage) for stage in list(open_stages)[:1]]
     return found
+
+
+def was_last(store: Store, told: ChunkedNight, chunk: int) -> bool:
+    """Whether no chunk of the night is open, asked at the end of this one; two that end together may both be told so.
+
+    A chunk looks at its hundred alone, and the last of these at the hundreds: at a chunk's end two listings of some
+    hundred keys, however many chunks the night has.
+    """
+    hundred, ended = chunk // 100, f"nights/{told.night}/ended/"
+    if due(store, told, hundred):
+        return False
+    store.put(f"{ended}{hundred}", b"", "text/plain")
+    return {f"{ended}{n}" for n in range(-(-told.chunks // 100))} <= {one.key for one in store.list(ended)}
 
 
 def following(told: ChunkedNight, stage: str) -> str | None:

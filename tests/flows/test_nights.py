@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +12,14 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
+from prefect.settings import PREFECT_API_URL
 from shop import Shop, ask
 
 from flows._runtime import chunk_run, load, runs_due
 from flows._server import Run, Wanted, gpu_slot, is_silent, runs_by_key, start_runs
 from flows.report import ReportRun, report
-from flows.sweeper import Sweep, look_after, sweep_night, sweeper
+from flows.sweeper import Sweep, bury_silent, look_after, sweep_night, sweeper
+from flows.up import bury_dead
 from productshot.chunks import ChunkedNight, Due, begin_night, due, find_done, given_up, read_night
 from productshot.errors import ConfigInvalid
 from productshot.folder import FolderStore
@@ -181,9 +184,43 @@ def test_silent_run_is_swept(shop: Shop, store: Store, told: ChunkedNight, run_i
     run_in_state(Due(1, "cutouts"), "RUNNING")
     asked, now = Sweep(store=shop.store, silent_s=120, delay_s=0), datetime.now(UTC)
     assert sweep_night(store, told, asked, now) == {"started": 2, "alive": 1}
-    again = sweep_night(store, told, asked, now + timedelta(seconds=121))  # due for the worker then, too
+    later = now + timedelta(seconds=121)
+    bury_silent(asked, later)
+    again = sweep_night(store, told, asked, later)  # due for the worker then, too
     assert again["queued again"] == 1
     assert report_of(store)["counts"]["done"] == 2
+
+
+@pytest.mark.usefixtures("worker")
+def test_silent_runs_whose_work_is_done_are_buried(store: Store, run_in_state: RunInState) -> None:
+    """They would hold their queue's one place, though nothing of them is due."""
+    run = run_in_state(Due(0, "assets"), "RUNNING")
+    asked, later = Sweep(store=store.location, silent_s=120), datetime.now(UTC) + timedelta(seconds=121)
+    bury_silent(asked, datetime.now(UTC))
+    assert state_of(run)["type"] == "RUNNING"
+    bury_silent(asked, later)
+    assert state_of(run) | {"type": "CRASHED", "message": "it gave no sign for 120 s"} == state_of(run)
+
+
+@pytest.mark.usefixtures("worker")
+def test_runs_die_with_their_worker(run_in_state: RunInState) -> None:
+    """Before `up` starts a worker it writes down which runs have no process any more; others go on."""
+    dead, alive = run_in_state(Due(0, "assets"), "RUNNING"), run_in_state(Due(1, "assets"), "RUNNING")
+    ask(f"/flow_runs/{alive['id']}", {"infrastructure_pid": str(os.getpid())}, "PATCH")
+    bury_dead(str(PREFECT_API_URL.value()))
+    assert (state_of(dead)["type"], state_of(alive)["type"]) == ("CRASHED", "RUNNING")
+
+
+def test_a_server_that_is_away_leaves_the_dead_to_the_sweeper(caplog: pytest.LogCaptureFixture) -> None:
+    """One line, and `up` goes on."""
+    bury_dead("http://127.0.0.1:9/api")
+    assert "dead runs are left to the sweeper: Prefect server does not answer" in caplog.text
+
+
+def state_of(run: Run) -> dict[str, Any]:
+    """A run's state now."""
+    state: dict[str, Any] = ask(f"/flow_runs/{run['id']}")["state"]
+    return state
 
 
 @pytest.mark.usefixtures("worker")

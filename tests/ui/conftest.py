@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from started import Running, a_shop, brought_up
+
+from tests.ui.started import Running, a_shop, brought_up
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Running:
     """A started `productshot up`."""
 
     process: subprocess.Popen[str]
-    store: Path
+    store: Path  # where it is a folder
     ui: str
     gallery: str
 
@@ -54,12 +54,16 @@ class Running:
             return json.loads(answer.read() or "null")
 
     def parts(self) -> tuple[psutil.Process, psutil.Process]:
-        """The processes of the Prefect server and of the worker."""
-        children = psutil.Process(self.process.pid).children()
-        server, worker = (
-            next(child for child in children if name in child.cmdline()) for name in ("server", "worker")
-        )
-        return server, worker
+        """The processes of the Prefect server and of the worker, once both are there."""
+        found: tuple[psutil.Process, psutil.Process] = patiently(self._parts, START_S, pause_s=0.2)
+        return found
+
+    def _parts(self) -> tuple[psutil.Process, psutil.Process] | None:
+        named = {}
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):  # it has just ended
+                named |= {word: child for word in ("server", "worker") if word in child.cmdline()}
+        return (named["server"], named["worker"]) if len(named) == 2 else None
 
     def run(self, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Trigger a deployment as a receiver or the UI does, and wait for its end."""
@@ -99,7 +103,7 @@ class Running:
 
 
 @contextmanager
-def brought_up(folder: Path, catalog: Path, store: Path) -> Iterator[Running]:
+def brought_up(folder: Path, catalog: Path, store: Path | str) -> Iterator[Running]:
     """`productshot up` with a Prefect home of its own in `folder`; what it says goes to up.log there."""
     port, log = free_ports(), folder / "up.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -116,13 +120,13 @@ def brought_up(folder: Path, catalog: Path, store: Path) -> Iterator[Running]:
                 START_S,
             )
             assert process.poll() is None, log.read_text()
-            yield Running(process, store, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}")
+            yield Running(process, Path(store), f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}")
         finally:
             process.terminate()
             process.wait(60)
 
 
-def patiently(ask: Callable[[], Any], seconds: float) -> Any:
+def patiently(ask: Callable[[], Any], seconds: float, pause_s: float = 1) -> Any:
     """The first answer of `ask` that is not None; a starting server refuses, one under load says 503."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -132,17 +136,21 @@ def patiently(ask: Callable[[], Any], seconds: float) -> Any:
             answer = None
         if answer is not None:
             return answer
-        time.sleep(1)
+        time.sleep(pause_s)
     raise TimeoutError(f"no answer within {seconds} s")
 
 
 def a_shop(folder: Path) -> tuple[Path, Path]:
-    """A catalog file and a store: two mugs, one whose photo is too small for every slot, one that is no picture."""
+    """A catalog file and a store: two mugs, one whose photo is too small for every slot, one that is no picture.
+
+    A third mug is in the catalog of `write_reviewed` alone.
+    """
     store = folder / "store"
     for sku, colour, side in (
         ("MUG-RED", (176, 42, 48), 1400),
         ("MUG-BLUE", (40, 84, 160), 1000),
         ("mug_small", (90, 90, 90), 300),
+        ("MUG-GREEN", (38, 104, 70), 1000),
     ):
         place = store / "photos" / sku
         place.mkdir(parents=True)
@@ -165,10 +173,10 @@ def a_shop(folder: Path) -> tuple[Path, Path]:
 
 
 def write_reviewed(path: Path) -> None:
-    """A catalog of one of the mugs in three variants of a painted scene; a person decides on every picture."""
-    scene = load_scene("wooden-table").model_dump(mode="json") | {"variants": 3}
+    """A catalog of one mug in four variants of a painted scene; a person decides on every picture."""
+    scene = load_scene("wooden-table").model_dump(mode="json") | {"variants": 4}
     data: dict[str, Any] = {"catalog": "reviewed", "channels": ["zalando"], "scenes": [scene]}
-    data |= {"review": {"policy": "person"}, "skus": [{"sku": "MUG-RED", "noun": "mug"}]}
+    data |= {"review": {"policy": "person"}, "skus": [{"sku": "MUG-GREEN", "noun": "mug"}]}
     path.write_text(yaml.safe_dump(data), "utf-8")
 
 

@@ -11,7 +11,8 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from started import RUN_S, START_S, Running, patiently
+
+from tests.ui.started import RUN_S, START_S, Running, patiently
 
 pytestmark = pytest.mark.ui
 SCREENSHOTS = Path(__file__).parents[2] / "out" / "ui"
@@ -96,7 +97,7 @@ def test_report_page(running: Running, night: dict[str, Any], page: Page) -> Non
 
 @pytest.fixture(scope="session")
 def review(running: Running) -> dict[str, Any]:
-    """The suspended run that asks about the three painted pictures of a second catalog's night."""
+    """The suspended run that asks about the four painted pictures of a second catalog's night."""
     asked = {"catalog": str(running.store.parent / "reviewed.yaml"), "store": str(running.store)}
     more = {"gallery": running.gallery, "redo": True}
     dispatched = running.run("catalog-nightly/nightly", {"asked": {**asked, **more}})
@@ -112,33 +113,56 @@ def review(running: Running) -> dict[str, Any]:
 
 
 def test_review_by_clicking(running: Running, review: dict[str, Any], page: Page) -> None:
-    """Two pictures are rejected and one is sent back in the form; the bucket shows exactly that, and a new picture."""
+    """Two pictures are rejected, one is sent back, the last approved; review/ and the slots show exactly that."""
+    renders = sorted(path.stem for path in running.store.glob("work/MUG-GREEN/renders/*.json"))
+    labels = [f"{render[:8]} MUG-GREEN wooden-table keep" for render in renders]
     page.goto(f"{running.ui}/v2/runs/flow-run/{review['id']}")
     expect(page.get_by_text("Suspended").first).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Open menu").or_(page.locator("button[aria-haspopup=menu]")).last.click()
     page.get_by_role("menuitem", name="Resume").click()
     dialog = page.get_by_role("dialog")
-    assert loaded_pictures(page, '[role=dialog] img[src*="/review/"]', 9) == 9
+    assert loaded_pictures(page, '[role=dialog] img[src*="/review/"]', 12) == 12
     keep_screenshot(page, "review-form")
     dialog.get_by_label("Your name").fill("Ada")
-    choose(page, dialog, "Reject", 2)
-    choose(page, dialog, "Redo", 1, skip=2)
+    choose(page, dialog, "Reject", labels[:2])
+    choose(page, dialog, "Redo", labels[2:3])
+    dialog.get_by_label("All others").click()
+    page.get_by_role("option", name="approve").click()
     keep_screenshot(page, "review-filled")
     dialog.get_by_role("button", name="Resume").click()
-    again = running.end_of(lambda: running.run_of(f"{review['id']}/MUG-RED"))
+    again = running.end_of(lambda: running.run_of(f"{review['id']}/MUG-GREEN"))
     assert again["state_type"] == "COMPLETED", again["state"]["message"]
-    said = [json.loads(path.read_text()) for path in running.store.glob("review/MUG-RED/*/*.json")]
-    assert sorted(one["decision"] for one in said) == ["redo", "reject", "reject"]
-    assert len({one["render"] for one in said}) == 3
-    assert {one["reviewer"] for one in said} == {"Ada"}
+    said = [json.loads(path.read_text()) for path in running.store.glob("review/**/*.json")]
+    decided = {one["render"]: (one["decision"], one["reviewer"]) for one in said}
+    words = ["reject", "reject", "redo", "approve"]
+    assert (len(said), decided) == (4, {key: (word, "Ada") for key, word in zip(renders, words, strict=True)})
+    slots = json.loads((running.store / "catalog/zalando/MUG-GREEN/slots.json").read_text())["slots"]
+    assert slots.pop("main") == [] and len(slots) == 1  # it has no packshot
+    (shown,) = slots["additional"]
+    manifest = json.loads((running.store / f"{shown}.json").read_text())
+    assert manifest["render"]["key"] == renders[3]
+    painted = {path.stem for path in running.store.glob("work/MUG-GREEN/renders/*.json")}
+    assert painted > set(renders) and len(painted) == 5
 
 
-def choose(page: Page, dialog: Locator, field: str, count: int, skip: int = 0) -> None:
-    """Pick some of a multi-select's options, the first ones after `skip`."""
+def choose(page: Page, dialog: Locator, field: str, labels: list[str]) -> None:
+    """Pick some of a multi-select's options."""
     dialog.get_by_role("button", name=f"Select {field}").click()
-    for index in range(skip, skip + count):
-        page.get_by_role("option").nth(index).click()
+    for label in labels:
+        page.get_by_role("option", name=label).click()
     page.keyboard.press("Escape")
+
+
+def test_run_form(running: Running, page: Page) -> None:
+    """Whoever starts a SKU by hand is asked for it in words; the rest is filled in."""
+    deployment = patiently(lambda: running.api("deployments/name/single-sku/now"), START_S)
+    page.goto(f"{running.ui}/v2/deployments/deployment/{deployment['id']}/run")
+    expect(page.get_by_text("a SKU of the catalog")).to_be_visible(timeout=PATIENCE_MS)
+    keep_screenshot(page, "run-form")
+    deployment = running.api("deployments/name/catalog-nightly/nightly")
+    page.goto(f"{running.ui}/v2/deployments/deployment/{deployment['id']}/run")
+    expect(page.get_by_text("redo finished SKUs")).to_be_visible(timeout=PATIENCE_MS)
+    keep_screenshot(page, "run-form-nightly")
 
 
 def test_single_sku_from_the_api(running: Running, night: dict[str, Any]) -> None:
@@ -159,11 +183,17 @@ def test_trigger_without_sku_is_refused(running: Running) -> None:
 
 
 def test_dead_server_comes_back(running: Running) -> None:
-    """A server that was killed is started again, and the records are still there."""
+    """A server that was killed is started again; the records are still there, and so is who holds a GPU."""
+    running.api("v2/concurrency_limits/", {"name": "gpu:elsewhere", "limit": 1})
+    wanted = {"names": ["gpu:elsewhere"], "slots": 1, "lease_duration": 300}
+    lease = running.api("v2/concurrency_limits/increment-with-lease", wanted)["lease_id"]
     server, _ = running.parts()
     server.kill()
     psutil.wait_procs([server], timeout=30)
     assert patiently(lambda: running.api("artifacts/catalog-night/latest"), START_S)["key"] == "catalog-night"
+    assert running.api("v2/concurrency_limits/gpu:elsewhere")["active_slots"] == 1
+    running.api("v2/concurrency_limits/decrement-with-lease", {"lease_id": lease})
+    assert running.api("v2/concurrency_limits/gpu:elsewhere")["active_slots"] == 0
 
 
 def test_sigterm_ends_everything(running: Running) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from productshot.chunks import (
     is_closed,
     open_nights,
     run_stage,
+    was_last,
 )
 from productshot.errors import ConfigInvalid, InputRefused
 from productshot.folder import FolderStore
@@ -38,6 +39,7 @@ from productshot.keys import shard_of
 from productshot.progress import silent
 from productshot.report import Written
 from productshot.run import run_night
+from productshot.store import Listed
 from tests.conftest import tree_of, write_catalog
 
 BEGAN = datetime(2026, 11, 26, 2, tzinfo=UTC)
@@ -61,6 +63,20 @@ def begun(root: Path, **fields: Any) -> tuple[FolderStore, ChunkedNight]:
     """A store in which a night was begun."""
     store = FolderStore(root)
     return store, begin_night(a_catalog(root, **fields), store, NIGHT, BEGAN)
+
+
+def a_night(chunks: int) -> ChunkedNight:
+    """A night of so many chunks."""
+    return ChunkedNight(
+        night=NIGHT,
+        began=BEGAN,
+        deadline=BEGAN + timedelta(hours=10),
+        chunks=chunks,
+        stages=("cutouts", "renders", "assets"),
+        attempts=3,
+        left={},
+        unpublished=(),
+    )
 
 
 def finish(store: FolderStore, told: ChunkedNight) -> Written:
@@ -226,6 +242,48 @@ def test_given_up_chunk_is_told(root: Path) -> None:
     refusals = [one["told"] for sku in report["skus"] for one in sku["refusals"]]
     assert sum("was not finished: its run crashed 3 times" in line for line in refusals) == 1
     assert report["chunks"] == {"total": 3, "given_up": 1, "late": 0}
+
+
+class Keys(FolderStore):
+    """A store of keys alone, and how many of them it has listed."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.listed = 0
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        self.keys.add(key)
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        found = sorted(key for key in self.keys if key.startswith(prefix))
+        self.listed += len(found)
+        return (Listed(key, "", 0) for key in found)
+
+
+@pytest.mark.parametrize("order", [range(8), range(7, -1, -1), (3, 0, 7, 4, 1, 6, 2, 5)])
+@pytest.mark.parametrize("chunks", [1, 100, 101, 250, 10_150])
+def test_the_last_chunk_knows_that_it_was(chunks: int, order: Sequence[int]) -> None:
+    """Chunks end in any order: the last one alone is told so, and each lists few keys of a night of many."""
+    store, told = Keys(), a_night(chunks)
+    store.keys = {done_key(NIGHT, chunk, stage) for chunk in range(chunks) for stage in told.stages}
+    ends = list(dict.fromkeys((chunks - 1) * number // 7 for number in order))
+    store.keys -= {done_key(NIGHT, chunk, told.stages[-1]) for chunk in ends}
+    hundreds = {chunk // 100 for chunk in range(chunks)} - {chunk // 100 for chunk in ends}
+    store.keys |= {f"nights/{NIGHT}/ended/{hundred}" for hundred in hundreds}
+    said = []
+    for chunk in ends:
+        store.keys.add(done_key(NIGHT, chunk, told.stages[-1]))
+        said.append(was_last(store, told, chunk))
+    assert said == [False] * (len(ends) - 1) + [True]
+    assert store.listed <= 1_000 * len(ends)
+
+
+def test_a_chunk_that_is_given_up_ends_too(root: Path) -> None:
+    """The last open chunk may be one that cannot be done."""
+    store, told = begun(root)
+    for chunk in range(3):
+        give_up(store, NIGHT, Due(chunk, "cutouts"), "its photos are gone")
+        assert was_last(store, told, chunk) == (chunk == 2)
 
 
 def test_late_chunks_are_told(root: Path) -> None:
