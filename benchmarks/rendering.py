@@ -29,7 +29,7 @@ from PIL import Image
 from scipy.ndimage import sobel
 from torch import Tensor
 
-from benchmarks.judge import KINDS, Judge, fit_judge, renders, verdicts, with_none
+from benchmarks.judge import KINDS, Judge, fit_judge, renders, right, verdicts, with_none
 from benchmarks.learning import a_set, trained
 from benchmarks.parts import run_parts, timed
 from catalog_schemas import AdapterRecipe, AssetRecipe, Recipes, RenderRecipe, Scene, Slot, load_scene
@@ -203,17 +203,18 @@ def measure_batch(out: Path, share: float, rounds: int = 3, steps: int = 10) -> 
 
 
 @cache
-def a_judge() -> Judge:
-    """A judge of nouns, colours and scenes, fitted to drawings that no model was trained on."""
+def a_judge(share: float) -> tuple[Judge, dict[str, float]]:
+    """A judge of nouns, colours and scenes, fitted to drawings that no model was trained on; how often it is right."""
     pipeline = StableDiffusionPipeline.from_pretrained(files.base_path(), dtype=torch.float32)
     tower, rng = clip.load_tower(files.clip_path()), np.random.default_rng(1)
-    return fit_judge(tower, with_none(renders(8_192, UNSEEN_SEED), pipeline, rng))
+    judge = fit_judge(tower, with_none(renders(part_of(8_192, share), UNSEEN_SEED), pipeline, rng))
+    return judge, right(judge, renders(256, UNSEEN_SEED + 1))
 
 
 def measure_outpaint(out: Path, share: float) -> dict[str, object]:
     """Squares of all scenes continued to three times their width: seams, and the scenes of the outer squares."""
     recipe, count = RenderRecipe(), part_of(48, share)
-    base, judge = open_base(recipe), a_judge()
+    base, (judge, judge_right) = open_base(recipe), a_judge(share)
 
     def wide(number: int) -> Painting:
         brief = Brief(f"a photo of an empty scene {SCENES[number % len(SCENES)]}", "", number, recipe)
@@ -236,6 +237,7 @@ def measure_outpaint(out: Path, share: float) -> dict[str, object]:
     kept = np.concatenate([told[side][told["first"]] for side in ("left", "right")])
     return {
         "pictures": count,
+        "judge_right": judge_right["scene"],
         "first_square_right": round(float(told["first"].mean()), 3),
         "continued_right": round(float(np.concatenate([told["left"], told["right"]]).mean()), 3),
         "continued_right_where_the_first_is": round(float(kept.mean()), 3),
@@ -322,16 +324,16 @@ class Shown:
 
 def measure_upscale(out: Path, share: float) -> dict[str, object]:
     """Plates of library scenes, twice as wide as high: enlarged smoothly, and painted once more in several ways."""
-    models, recipe, judge = Models(Recipes()), RenderRecipe(upscale=1), a_judge()
-    products = range(part_of(2, share))
-    asked = [(load_scene(name), views_of(number, 92_000_000)[-1]) for number in products for name in LIBRARY]
+    models, recipe, (judge, judge_right) = Models(Recipes()), RenderRecipe(upscale=1), a_judge(share)
+    asked = [(load_scene(name), views_of(number, 92_000_000)[-1]) for number in range(2) for name in LIBRARY]
+    asked = asked[: part_of(len(asked), share)]
     paintings = (
         paint_around(models.base, scene, cutout, [(2, 1)], number, recipe)
         for number, (scene, cutout) in enumerate(asked)
     )
     began = time.perf_counter()
     plates = all_of(models.base, paintings, recipe.batch)
-    figures: dict[str, object] = {"pictures": len(plates)}
+    figures: dict[str, object] = {"pictures": len(plates), "judge_right": judge_right["scene"]}
     figures |= {"painted_s": round((time.perf_counter() - began) / len(plates), 2)}
     shown = [Shown(*pair, plate, n) for n, (pair, plate) in enumerate(zip(asked, plates, strict=True))]
     sheets = {}
@@ -395,10 +397,10 @@ def upscale_figures(
         pages.append(scene_picture(plate.rgb, plate.master, plate.product, cutout, one.scene.shadow, slot,
                                    AssetRecipe(max_upscale=4), "bench").rgb)  # fmt: skip
     scenes = [SCENES.index(one.scene.scene_prompt.removeprefix(EMPTY)) for one in shown]
-    right = verdicts(judge, np.stack(small))["scene"] == scenes
+    in_scene = verdicts(judge, np.stack(small))["scene"] == scenes
     figures: dict[str, object] = {
         "accepted": round(statistics.mean(accepted), 3),
-        "scene_right": round(float(right.mean()), 3),
+        "scene_right": round(float(in_scene.mean()), 3),
         "prompt_match": round(statistics.mean(matches), 3),
         "seam_median": round(statistics.median(seams), 2),
         "seam_most": round(max(seams), 2),
