@@ -29,7 +29,7 @@ from PIL import Image
 from scipy.ndimage import sobel
 from torch import Tensor
 
-from benchmarks.judge import KINDS, Judge, fit_judge, renders, right, verdicts, with_none
+from benchmarks.judge import KINDS, Judge, fit_judge, nearest, renders, right, with_none
 from benchmarks.learning import a_set, trained
 from benchmarks.parts import run_parts, timed
 from catalog_schemas import AdapterRecipe, AssetRecipe, Recipes, RenderRecipe, Scene, Slot, load_scene
@@ -230,7 +230,7 @@ def measure_outpaint(out: Path, share: float) -> dict[str, object]:
     contact_sheet(strips[:32], columns=4, path=out / "outpaint.png")
     asked = np.arange(count) % len(KINDS["scene"])
     told = {
-        name: verdicts(judge, np.ascontiguousarray(strips[:, :, left : left + 128]))["scene"] == asked
+        name: nearest(judge, strips[:, :, left : left + 128], "scene") == asked
         for name, left in (("first", 128), ("left", 0), ("right", 256))
     }
     seams = [seam(plate.rgb, plate.master) for plate in plates if isinstance(plate, Plate)]
@@ -397,7 +397,7 @@ def upscale_figures(
         pages.append(scene_picture(plate.rgb, plate.master, plate.product, cutout, one.scene.shadow, slot,
                                    AssetRecipe(max_upscale=4), "bench").rgb)  # fmt: skip
     scenes = [SCENES.index(one.scene.scene_prompt.removeprefix(EMPTY)) for one in shown]
-    in_scene = verdicts(judge, np.stack(small))["scene"] == scenes
+    in_scene = nearest(judge, np.stack(small), "scene") == scenes
     figures: dict[str, object] = {
         "accepted": round(statistics.mean(accepted), 3),
         "scene_right": round(float(in_scene.mean()), 3),
