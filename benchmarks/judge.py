@@ -142,6 +142,13 @@ def verdicts(judge: Judge, pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.
     return {kind: np.concatenate([p[kind].argmax(dim=1).numpy() for p in parts]) for kind in KINDS}
 
 
+@torch.inference_mode()
+def nearest(judge: Judge, pictures: NDArray[np.uint8], kind: str) -> NDArray[np.int64]:
+    """The number of the kind's word that each picture shows most; "none", which soft pictures count as, is not one."""
+    x = clip.to_tower(np.ascontiguousarray(pictures[:, 5:123, 5:123]))
+    return np.concatenate([judge(part)[kind][:, :-1].argmax(dim=1).numpy() for part in x.split(128)])
+
+
 def right(judge: Judge, seen: Labelled) -> dict[str, float]:
     """Share of pictures judged rightly, for each kind."""
     told = verdicts(judge, seen.pictures)
