@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -11,6 +12,7 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.ui.started import RUN_S, START_S, Running, patiently
 
@@ -126,8 +128,7 @@ def test_review_by_clicking(running: Running, review: dict[str, Any], page: Page
     dialog.get_by_label("Your name").fill("Ada")
     choose(page, dialog, "Reject", labels[:2])
     choose(page, dialog, "Redo", labels[2:3])
-    dialog.get_by_label("All others").click()
-    page.get_by_role("option", name="approve").click()
+    pick(page, dialog, "All others", "approve")
     keep_screenshot(page, "review-filled")
     dialog.get_by_role("button", name="Resume").click()
     again = running.end_of(lambda: running.run_of(f"{review['id']}/MUG-GREEN"))
@@ -143,6 +144,16 @@ def test_review_by_clicking(running: Running, review: dict[str, Any], page: Page
     assert manifest["render"]["key"] == renders[3]
     painted = {path.stem for path in running.store.glob("work/MUG-GREEN/renders/*.json")}
     assert painted > set(renders) and len(painted) == 5
+
+
+def pick(page: Page, dialog: Locator, field: str, option: str) -> None:
+    """Pick an option of a drop-down; a page that is drawn anew closes it, so it may take some tries."""
+    for _ in range(5):
+        with suppress(PlaywrightTimeout):
+            dialog.get_by_label(field).click(timeout=10_000)
+            page.get_by_role("option", name=option).click(timeout=10_000)
+            return
+    raise AssertionError(f"{field} cannot be set to {option}")
 
 
 def choose(page: Page, dialog: Locator, field: str, labels: list[str]) -> None:
