@@ -1,17 +1,24 @@
 """The night's artifact: what the Prefect UI shows of a night, as markdown.
 
-Counts first, then what waits for somebody, then the pictures as a table of SKUs by channel slots, last what it cost.
+Counts first, then what waits for somebody, what was refused and why, the worst scores, the assets as a table of SKUs by
+channel slots, last what it cost.
 All text from catalogs, file names and buckets is escaped; pictures and links go through the gallery.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+if TYPE_CHECKING:
+    from productshot.contact import Shown
+
 MAX_LINES = 40
+MAX_GROUPS = 8
+MAX_OF_GROUP = 10
 MAX_ROWS = 50
 MAX_COLUMNS = 6
 """What is over these limits stands in the report: the UI loads an artifact as one piece."""
@@ -19,16 +26,20 @@ MAX_COLUMNS = 6
 Report = dict[str, Any]
 
 
-def night_markdown(report: Report, html_key: str, gallery: str | None) -> str:
-    """The markdown of a night's JSON report; without a `gallery` (http address, no slash) no pictures and no links."""
+def night_markdown(report: Report, html_key: str, gallery: str | None, worst: Sequence[Shown] = ()) -> str:
+    """The markdown of a night's JSON report; without a `gallery` (http address, no slash) no pictures and no links.
+
+    `worst`: pictures that are shown for their scores.
+    """
     page = f"{gallery}/{quote(html_key)}" if gallery else None
     parts = [
         _counts(report["counts"], report["seconds"], page),
         _chunks(report.get("chunks")),
         _waiting(report["skus"], page),
         _refused(report["skus"]),
+        _worst(worst, gallery),
         _pictures(report["skus"], gallery) if gallery else [],
-        _stages(report["stages"]),
+        _stages(report),
     ]
     return "\n".join(line for part in parts for line in part)
 
@@ -79,14 +90,39 @@ def _waiting(skus: Sequence[Report], page: str | None) -> list[str]:
 
 
 def _refused(skus: Sequence[Report]) -> list[str]:
-    """Every refusal in words; the words say the remedy."""
-    lines = [f"- {escaped(one['told'])}" for sku in skus for one in sku["refusals"]]
-    return ["## Refused, and what to do", "", *_first(lines), ""] if lines else []
+    """Refusals in words by their stage and remedy, the largest group first."""
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for sku in skus:
+        for one in sku["refusals"]:
+            groups[one["stage"], one["remedy"]].append(f"- {escaped(one['told'])}")
+    if not groups:
+        return []
+    sorted_groups = sorted(groups.items(), key=lambda group: -len(group[1]))
+    lines = ["## Refused, and what to do", ""]
+    for (stage, remedy), told in sorted_groups[:MAX_GROUPS]:
+        head = f"**{len(told)}** in {escaped(stage)}" + (f": {escaped(remedy)}" if remedy else "")
+        lines += [head, "", *_first(told, MAX_OF_GROUP), ""]
+    over = sum(len(told) for _, told in sorted_groups[MAX_GROUPS:])
+    return [*lines, f"and {over} of other kinds in the report", ""] if over else lines
 
 
-def _first(lines: list[str]) -> list[str]:
-    over = len(lines) - MAX_LINES
-    return [*lines[:MAX_LINES], f"- and {over} more in the report"] if over > 0 else lines
+def _first(lines: list[str], most: int = MAX_LINES) -> list[str]:
+    over = len(lines) - most
+    return [*lines[:most], f"- and {over} more in the report"] if over > 0 else lines
+
+
+def _worst(worst: Sequence[Shown], gallery: str | None) -> list[str]:
+    """A row per picture: its thumbnail, what it is, its worst score and what became of it."""
+    if not worst:
+        return []
+    rows = []
+    for one in worst:
+        score = one.scores[0]
+        told = f"{escaped(score.measure)} {score.number:.3g}, {score.bound} {score.limit:g}"
+        thumb = [f"![{escaped(one.label)}]({gallery}/{quote(one.picture)})"] if gallery else []
+        rows.append([*thumb, escaped(one.label), told, escaped(one.entry["verdict"]["status"])])
+    head = [*(["picture"] if gallery else []), "which", "worst score", "verdict"]
+    return ["## Worst scores", "", *table(head, rows), ""]
 
 
 def _pictures(skus: Sequence[Report], gallery: str) -> list[str]:
@@ -119,7 +155,9 @@ def _cell(assets: Sequence[Report], slot: str, gallery: str) -> str:
     return f"[{picture}]({gallery}/{quote(mine[0]['key'])}){more}"
 
 
-def _stages(stages: Sequence[Report]) -> list[str]:
+def _stages(report: Report) -> list[str]:
+    """Outputs and seconds of each stage, and what an accepted picture cost in all."""
+    stages = report["stages"]
     rows = [
         [
             stage["stage"],
@@ -128,7 +166,10 @@ def _stages(stages: Sequence[Report]) -> list[str]:
         for stage in stages
     ]
     costs = table(["stage", "made", "found done", "made twice", "refused", "seconds"], rows, "---:")
-    return ["## What it cost", "", *costs]
+    verdicts = [picture["verdict"]["status"] for sku in report["skus"] for picture in sku["pictures"]]
+    accepted, seconds = verdicts.count("accepted"), sum(stage["seconds"] for stage in stages)
+    each = [f"{seconds / accepted:.3g} s for each of {accepted} accepted pictures.", ""] if accepted else []
+    return ["## What it cost", "", *each, *costs]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str = "---") -> list[str]:

@@ -34,6 +34,7 @@ def report(asked: ReportRun) -> dict[str, int]:
 def tell(asked: ReportRun) -> dict[str, Any]:
     """The night's report, written now unless it is there."""
     from productshot.chunks import close_night, is_closed, read_night
+    from productshot.contact import worst_of
     from productshot.run import utc_now
 
     store = open_store_of(asked.store)
@@ -41,7 +42,8 @@ def tell(asked: ReportRun) -> dict[str, Any]:
     if not is_closed(store, asked.night):
         close_night(store, told, utc_now())
     found: dict[str, Any] = json.loads(store.get(f"nights/{asked.night}/report.json"))
-    markdown = night_markdown(found, f"nights/{asked.night}/report.html", told.gallery)
+    worst = worst_of(store, asked.night)
+    markdown = night_markdown(found, f"nights/{asked.night}/report.html", told.gallery, worst)
     create_markdown_artifact(markdown, key="catalog-night", description=f"night {asked.night}")
     return found
 

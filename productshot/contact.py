@@ -15,15 +15,17 @@ from productshot.pixels import Pixels, from_png
 from productshot.progress import silent
 from productshot.records import Render
 from productshot.report import jpeg_thumb, on_checker, photo_thumb, render_thumb
-from productshot.review import named, waiting
+from productshot.review import named, pictures_of, waiting
 from productshot.store import Store
 
 SHEET = 50
 """Pictures of one sheet: what a person looks through in one go, and what a form's list can hold."""
+WORST = 5
+"""Pictures that a night's artifact shows for their scores."""
 
 
 class Shown(NamedTuple):
-    """A waiting picture as a report tells it, with the keys of its thumbnails; None where a photo is gone."""
+    """A picture as a report tells it, with the keys of its thumbnails; None where a photo is gone."""
 
     entry: dict[str, Any]
     photo: str | None
@@ -55,7 +57,27 @@ def make_sheet(store: Store, night: str, number: int) -> Sheet:
     StorageMissing when the night has no report or no snapshot of its catalog.
     """
     report = json.loads(store.get(f"nights/{night}/report.json"))
-    entries = waiting(report)[number * SHEET : (number + 1) * SHEET]
+    return _sheet(store, night, waiting(report)[number * SHEET : (number + 1) * SHEET])
+
+
+def worst_of(store: Store, night: str) -> tuple[Shown, ...]:
+    """The night's WORST pictures by the score that is nearest to its limit, or beyond it; of those not refused.
+
+    Thumbnails and errors as in `make_sheet`. A picture that is gone is left out.
+    """
+    report = json.loads(store.get(f"nights/{night}/report.json"))
+    limits = catalog_of(store, night).recipes.limits
+    scored = [
+        (scores[0].excess, entry)
+        for entry in pictures_of(report["skus"])
+        if entry["verdict"]["status"] != "refused"
+        and (scores := telling(entry["numbers"], entry["lane"], limits))
+    ]
+    scored.sort(key=lambda one: -one[0])
+    return _sheet(store, night, [entry for _, entry in scored[:WORST]]).shown
+
+
+def _sheet(store: Store, night: str, entries: Sequence[dict[str, Any]]) -> Sheet:
     shown, refused = [], []
     with Night(catalog_of(store, night), store, silent, [entry["sku"] for entry in entries]) as run:
         for entry in entries:

@@ -163,7 +163,10 @@ def _sku_report(one: SkuNight) -> dict[str, Any]:
         "fallbacks": one.fallbacks,
         "assets": [asset.model_dump(mode="json", exclude={"sku"}) for asset in one.assets],
         "published": one.published,
-        "refusals": [{"stage": refusal.stage, "told": str(refusal)} for refusal in one.refusals],
+        "refusals": [
+            {"stage": refusal.stage, "remedy": refusal.remedy, "told": str(refusal)}
+            for refusal in one.refusals
+        ],
     }
 
 

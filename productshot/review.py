@@ -159,7 +159,7 @@ def reports(store: Store) -> Iterator[dict[str, Any]]:
         key = f"{folder}report.json"
         try:
             report = json.loads(store.get(key))
-            _ = report["catalog"], [picture["render"] for picture in _pictures(report["skus"])]
+            _ = report["catalog"], [picture["render"] for picture in pictures_of(report["skus"])]
             _ = [asset["key"] for sku in report["skus"] for asset in sku["assets"]]
         except StorageMissing:  # it is running, or was killed
             continue
@@ -187,7 +187,7 @@ def last_pictures(store: Store) -> list[dict[str, Any]]:
         raise ConfigInvalid(
             f"store {store.location}", "has no night yet", "", "run `productshot night` first"
         )
-    return _pictures(newest.values())
+    return pictures_of(newest.values())
 
 
 def pending(store: Store) -> list[dict[str, Any]]:
@@ -199,10 +199,10 @@ def pending(store: Store) -> list[dict[str, Any]]:
 
 def waiting(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The pictures of a report whose verdict is for a person, each with its SKU."""
-    return [entry for entry in _pictures(report["skus"]) if _waits(entry)]
+    return [entry for entry in pictures_of(report["skus"]) if _waits(entry)]
 
 
-def _pictures(skus: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def pictures_of(skus: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """All pictures of SKUs as a report tells them, each with its SKU."""
     return [{**entry, "sku": sku["sku"]} for sku in skus for entry in sku["pictures"]]
 

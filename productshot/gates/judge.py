@@ -29,11 +29,6 @@ class Gate:
         """Whether the number is within the limit, the limit itself included."""
         return number <= limit if self.bound == "at most" else number >= limit
 
-    def excess(self, number: float, limit: float) -> float:
-        """How far beyond the limit a number is, as a share of the limit; below 0 where it is kept."""
-        over = number - limit if self.bound == "at most" else limit - number
-        return over / (abs(limit) or SMALLEST)
-
 
 SEED = "another seed, or a scene with fewer things"
 PIXELS = "run the night again; the photographed pixels must stand in the picture as they are"
@@ -99,8 +94,14 @@ class Score(NamedTuple):
 
     measure: str
     number: float
-    bound: str
+    bound: Literal["at most", "at least"]
     limit: float
+
+    @property
+    def excess(self) -> float:
+        """How far beyond the limit the number is, as a share of the limit; below 0 where it is kept."""
+        over = self.number - self.limit if self.bound == "at most" else self.limit - self.number
+        return over / (abs(self.limit) or SMALLEST)
 
 
 def telling(numbers: Mapping[str, float], lane: Lane, limits: GateRecipe) -> list[Score]:
@@ -109,5 +110,5 @@ def telling(numbers: Mapping[str, float], lane: Lane, limits: GateRecipe) -> lis
     for gate in GATES:
         number, limit = numbers.get(gate.measure), getattr(limits, gate.limit)
         if number is not None and limit is not None and lane in gate.lanes:
-            found.append((gate.excess(number, limit), Score(gate.measure, number, gate.bound, limit)))
-    return [score for _, score in sorted(found, key=lambda one: -one[0])]
+            found.append(Score(gate.measure, number, gate.bound, limit))
+    return sorted(found, key=lambda score: -score.excess)

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from flows.artifact import MAX_COLUMNS, MAX_LINES, MAX_ROWS, escaped, night_markdown
+from flows.artifact import (
+    MAX_COLUMNS,
+    MAX_GROUPS,
+    MAX_LINES,
+    MAX_OF_GROUP,
+    MAX_ROWS,
+    escaped,
+    night_markdown,
+)
+from productshot.contact import Shown
+from productshot.gates import Score
 
 HTML_KEY = "nights/20261122T020000Z-ab12/report.html"
 GALLERY = "http://127.0.0.1:4201"
@@ -38,6 +48,11 @@ def a_picture(status: str) -> dict[str, Any]:
     """A judged picture as report.json tells it."""
     verdict = {"status": status, "gate": "draw_delta_e", "value": "14.2", "limit": "at most 12"}
     return {"scene": "sandy-beach", "lane": "draw", "verdict": verdict}
+
+
+def a_refusal(told: str, remedy: str = "") -> dict[str, str]:
+    """A refusal as report.json tells it."""
+    return {"stage": "photos", "remedy": remedy, "told": told}
 
 
 def test_counts_come_first() -> None:
@@ -99,24 +114,57 @@ def test_waiting_picture_links_to_its_card() -> None:
 def test_refusals_are_told_in_words() -> None:
     """A refusal's whole sentence is there."""
     told = "SKU mug-1 has no photo in photos/mug-1/; add one"
-    markdown = night_markdown(
-        a_report(a_sku(refusals=[{"stage": "photos", "told": told}])), HTML_KEY, GALLERY
-    )
+    markdown = night_markdown(a_report(a_sku(refusals=[a_refusal(told)])), HTML_KEY, GALLERY)
     assert f"- {escaped(told)}" in markdown.splitlines()
+
+
+def test_refusals_stand_with_their_like() -> None:
+    """By stage and remedy, the largest group first."""
+    few, many = a_refusal("one", remedy="add one"), a_refusal("other", remedy="mend it")
+    markdown = night_markdown(
+        a_report(a_sku(refusals=[few, many]), a_sku("mug-2", refusals=[many])), HTML_KEY, GALLERY
+    )
+    lines = [line for line in markdown.splitlines() if line.startswith(("- o", "**2** in", "**1** in"))]
+    assert lines == ["**2** in photos: mend it", "- other", "- other", "**1** in photos: add one", "- one"]
+
+
+def test_worst_scores_stand_beside_their_pictures() -> None:
+    """Thumbnail, name, score and verdict in a row; without a gallery words only."""
+    entry = {"render": "0123456789ab", "sku": "mug-1", **a_picture("person")}
+    score = Score("halo", 12.5, "at most", 10)
+    worst = [Shown(entry, None, "nights/n/c.jpg", "nights/n/p.jpg", (score,))]
+    with_pictures = night_markdown(a_report(), HTML_KEY, GALLERY, worst)
+    name = "01234567 mug\\-1 sandy\\-beach draw"
+    row = f"| {name} | halo 12.5, at most 10 | person |"
+    assert f"| ![{name}]({GALLERY}/nights/n/p.jpg) {row}" in with_pictures.splitlines()
+    assert row in night_markdown(a_report(), HTML_KEY, None, worst).splitlines()
+
+
+def test_accepted_pictures_have_a_cost() -> None:
+    """The seconds of all stages over the pictures that were accepted; nothing where none was."""
+    sku = a_sku(pictures=[a_picture("accepted"), a_picture("accepted"), a_picture("refused")])
+    assert "0.125 s for each of 2 accepted pictures." in night_markdown(a_report(sku), HTML_KEY, GALLERY)
+    assert "accepted" not in night_markdown(a_report(), HTML_KEY, GALLERY)
 
 
 def test_large_night_stays_readable() -> None:
     """A large catalog's artifact has limits, and says what is left out."""
     slots = [f"slot-{index}" for index in range(MAX_COLUMNS + 2)]
-    refusal = {"stage": "photos", "told": "no"}
     skus = [
-        a_sku(f"s{index}", assets=[an_asset(f"s{index}", slot=slot) for slot in slots], refusals=[refusal])
+        a_sku(
+            f"s{index}",
+            assets=[an_asset(f"s{index}", slot=slot) for slot in slots],
+            pictures=[a_picture("person")],
+            refusals=[a_refusal("no"), a_refusal("no", remedy=f"remedy {index}")],
+        )
         for index in range(MAX_ROWS + 5)
     ]
     markdown = night_markdown(a_report(*skus), HTML_KEY, GALLERY)
     assert markdown.count("![") == MAX_ROWS * MAX_COLUMNS
     assert "and 5 more SKUs in the report, and 2 more slots in the report" in markdown
     assert f"- and {MAX_ROWS + 5 - MAX_LINES} more in the report" in markdown
+    assert f"- and {MAX_ROWS + 5 - MAX_OF_GROUP} more in the report" in markdown
+    assert f"and {MAX_ROWS + 5 - (MAX_GROUPS - 1)} of other kinds in the report" in markdown
 
 
 @pytest.mark.parametrize(
@@ -132,7 +180,7 @@ def test_large_night_stays_readable() -> None:
 )
 def test_hostile_names_are_text(name: str) -> None:
     """No name of a bucket becomes mark-up: every character that markdown reads has a backslash."""
-    sku = a_sku(name, refusals=[{"stage": "photos", "told": name}], assets=[an_asset("x")])
+    sku = a_sku(name, refusals=[a_refusal(name)], assets=[an_asset("x")])
     markdown = night_markdown(a_report(sku), HTML_KEY, GALLERY)
     assert markdown.count(escaped(name)) == 2
     assert name not in markdown.replace(escaped(name), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from catalog_schemas import ReviewDecision
 from productshot.catalog import load_catalog
 from productshot.chunks import begin_night, close_night, due, run_stage
-from productshot.contact import SHEET, Sheet, make_sheet, sheets_of
+from productshot.contact import SHEET, Sheet, make_sheet, sheets_of, worst_of
 from productshot.errors import StorageMissing
 from productshot.folder import FolderStore
 from productshot.keys import marker_key
@@ -45,6 +46,32 @@ def entries(sheet: Sheet) -> list[dict[str, Any]]:
 def decisions(store: FolderStore, sku: str) -> list[ReviewDecision]:
     """All decisions about a SKU's pictures, oldest first."""
     return [ReviewDecision.model_validate_json(store.get(one.key)) for one in store.list(f"review/{sku}/")]
+
+
+def test_the_worst_scores_come_first(reviewed: FolderStore) -> None:
+    """Pictures by their worst score, each with a thumbnail; one without scores, refused or gone is left out."""
+    assert worst_of(reviewed, NIGHT) == ()
+    told = {"mug-1": {"delta_e": 1.0, "sharpness": 0.9}, "vase-2": {"delta_e": 2.9}}
+    _rewrite(reviewed, lambda picture, sku: picture.update(numbers=told[sku]))
+    worst = worst_of(reviewed, NIGHT)
+    assert [one.entry["sku"] for one in worst] == ["vase-2", "mug-1"]
+    assert worst[0].scores[0].number == 2.9
+    assert all(reviewed.get(one.picture)[:2] == b"\xff\xd8" for one in worst)
+    reviewed.delete(worst[0].picture)
+    reviewed.delete(marker_key("vase-2", "renders", worst[0].entry["render"]))
+    assert [one.entry["sku"] for one in worst_of(reviewed, NIGHT)] == ["mug-1"]
+    _rewrite(reviewed, lambda picture, sku: picture["verdict"].update(status="refused"))
+    assert worst_of(reviewed, NIGHT) == ()
+
+
+def _rewrite(store: FolderStore, change: Callable[[dict[str, Any], str], None]) -> None:
+    """Change each picture of the night's report, given with its SKU."""
+    key = f"nights/{NIGHT}/report.json"
+    report = json.loads(store.get(key))
+    for sku in report["skus"]:
+        for picture in sku["pictures"]:
+            change(picture, sku["sku"])
+    store.put(key, json.dumps(report).encode(), "application/json")
 
 
 def test_sheet_shows_what_waits(reviewed: FolderStore) -> None:
