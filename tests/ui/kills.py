@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -94,7 +96,16 @@ def sweep_often(up: Running, every_s: float, **asked: float | str) -> None:
     """Have the sweeper come so often, with other parameters."""
     deployment = patiently(lambda: up.api("deployments/name/sweeper/sweep"), START_S)
     there = f"deployments/{deployment['id']}"
-    up.api(there, {"parameters": {"asked": deployment["parameters"]["asked"] | asked}}, "PATCH")
     (schedule,) = deployment["schedules"]
     often = {"schedule": {"interval": every_s}, "active": True}
-    up.api(f"{there}/schedules/{schedule['id']}", often, "PATCH")
+    for path, body in (
+        (there, {"parameters": {"asked": deployment["parameters"]["asked"] | asked}}),
+        (f"{there}/schedules/{schedule['id']}", often),
+    ):
+        patiently(partial(_changed, up, path, body), START_S)
+
+
+def _changed(up: Running, path: str, body: dict[str, Any]) -> bool:
+    """True once the server has taken the change, to which it answers nothing."""
+    up.api(path, body, "PATCH")
+    return True
