@@ -42,7 +42,7 @@ def tell(asked: ReportRun) -> dict[str, Any]:
     if not is_closed(store, asked.night):
         close_night(store, told, utc_now())
     found: dict[str, Any] = json.loads(store.get(f"nights/{asked.night}/report.json"))
-    worst = worst_of(store, asked.night)
+    worst = worst_of(store, found)
     markdown = night_markdown(found, f"nights/{asked.night}/report.html", told.gallery, worst)
     create_markdown_artifact(markdown, key="catalog-night", description=f"night {asked.night}")
     return found

@@ -60,12 +60,12 @@ def make_sheet(store: Store, night: str, number: int) -> Sheet:
     return _sheet(store, night, waiting(report)[number * SHEET : (number + 1) * SHEET])
 
 
-def worst_of(store: Store, night: str) -> tuple[Shown, ...]:
-    """The night's WORST pictures by the score that is nearest to its limit, or beyond it; of those not refused.
+def worst_of(store: Store, report: dict[str, Any]) -> tuple[Shown, ...]:
+    """The WORST pictures of a night's report by the score nearest to its limit, or beyond it; of those not refused.
 
     Thumbnails and errors as in `make_sheet`. A picture that is gone is left out.
     """
-    report = json.loads(store.get(f"nights/{night}/report.json"))
+    night = report["night"]
     limits = catalog_of(store, night).recipes.limits
     scored = [
         (scores[0].excess, entry)

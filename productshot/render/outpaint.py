@@ -131,4 +131,4 @@ def _ramp(old: np.ndarray, width_px: int) -> np.ndarray:
     from scipy.ndimage import distance_transform_edt
 
     depth = (distance_transform_edt(old) - 0.5) / width_px
-    return smooth_step(np.clip(depth, 0, 1).astype(np.float32))
+    return smooth_step(depth.astype(np.float32))

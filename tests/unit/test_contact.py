@@ -50,28 +50,33 @@ def decisions(store: FolderStore, sku: str) -> list[ReviewDecision]:
 
 def test_the_worst_scores_come_first(reviewed: FolderStore) -> None:
     """Pictures by their worst score, each with a thumbnail; one without scores, refused or gone is left out."""
-    assert worst_of(reviewed, NIGHT) == ()
+    assert worst_of(reviewed, _report(reviewed)) == ()
     told = {"mug-1": {"delta_e": 1.0, "sharpness": 0.9}, "vase-2": {"delta_e": 2.9}}
     _rewrite(reviewed, lambda picture, sku: picture.update(numbers=told[sku]))
-    worst = worst_of(reviewed, NIGHT)
+    worst = worst_of(reviewed, _report(reviewed))
     assert [one.entry["sku"] for one in worst] == ["vase-2", "mug-1"]
     assert worst[0].scores[0].number == 2.9
     assert all(reviewed.get(one.picture)[:2] == b"\xff\xd8" for one in worst)
     reviewed.delete(worst[0].picture)
     reviewed.delete(marker_key("vase-2", "renders", worst[0].entry["render"]))
-    assert [one.entry["sku"] for one in worst_of(reviewed, NIGHT)] == ["mug-1"]
+    assert [one.entry["sku"] for one in worst_of(reviewed, _report(reviewed))] == ["mug-1"]
     _rewrite(reviewed, lambda picture, sku: picture["verdict"].update(status="refused"))
-    assert worst_of(reviewed, NIGHT) == ()
+    assert worst_of(reviewed, _report(reviewed)) == ()
+
+
+def _report(store: FolderStore) -> dict[str, Any]:
+    """The night's report."""
+    report: dict[str, Any] = json.loads(store.get(f"nights/{NIGHT}/report.json"))
+    return report
 
 
 def _rewrite(store: FolderStore, change: Callable[[dict[str, Any], str], None]) -> None:
     """Change each picture of the night's report, given with its SKU."""
-    key = f"nights/{NIGHT}/report.json"
-    report = json.loads(store.get(key))
+    report = _report(store)
     for sku in report["skus"]:
         for picture in sku["pictures"]:
             change(picture, sku["sku"])
-    store.put(key, json.dumps(report).encode(), "application/json")
+    store.put(f"nights/{NIGHT}/report.json", json.dumps(report).encode(), "application/json")
 
 
 def test_sheet_shows_what_waits(reviewed: FolderStore) -> None:
